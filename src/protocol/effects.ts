@@ -1,0 +1,105 @@
+/**
+ * What the core wants done, as verbs on a sink that only records. The driver drains it in order, once per turn: nothing
+ * happens inside a call of the core, which is also where batching comes from.
+ *
+ * `persist` is the seam of durable groups: whatever must be on disk before a later effect of the same turn may leave
+ * the node is recorded before it, and the driver's disk answers with `persisted` (rule E1 lists what that is).
+ */
+import type { Packet } from "../wire/packet.ts";
+import type { Message } from "./messages.ts";
+import type { ClusterView, GroupView, NodeId, NodeRecord } from "./view.ts";
+
+/** Where in its group's history a packet is delivered; the same at every member. */
+export interface DeliveryPoint {
+  /** The view in which the packet was sent and is delivered. */
+  readonly view: GroupView;
+  readonly sender: NodeId;
+  readonly own: boolean;
+  /**
+   * The index of the packet's first message: in the view's total order for total and safe packets, in the sender's
+   * messages of this view otherwise.
+   */
+  readonly index: number;
+}
+
+/** How a member's time in a group ended. */
+export type Ending = "left" | "excluded" | "lost" | "closed";
+
+export type ReplyStatus = "value" | "null" | "abort" | "left";
+
+/** Why the directory refused to let a node join a group. */
+export type JoinRefusal =
+  | { readonly code: "definition-mismatch"; readonly name: string; readonly expected: string }
+  | { readonly code: "already-member"; readonly name: string }
+  | { readonly code: "group-lost"; readonly name: string };
+
+export type ClusterStatus = "joining" | "primary" | "blocked" | "excluded" | "closed";
+
+export type Effect =
+  | { readonly kind: "link"; readonly peer: NodeRecord }
+  | { readonly kind: "unlink"; readonly id: NodeId }
+  | { readonly kind: "send"; readonly to: readonly NodeId[]; readonly message: Message }
+  | { readonly kind: "multicast"; readonly to: readonly NodeId[]; readonly packet: Packet }
+  | { readonly kind: "status"; readonly status: ClusterStatus; readonly detail: string }
+  | { readonly kind: "cluster"; readonly view: ClusterView }
+  | { readonly kind: "joinRefused"; readonly code: "name-taken" | "closing"; readonly detail: string }
+  /** The directory has executed a join of this node; the refused ones will not come to anything. */
+  | { readonly kind: "joinOutcome"; readonly request: number; readonly refusals: readonly JoinRefusal[] }
+  | { readonly kind: "entered"; readonly group: number; readonly name: string }
+  | { readonly kind: "deliver"; readonly group: number; readonly packet: Packet; readonly point: DeliveryPoint }
+  | { readonly kind: "install"; readonly group: number; readonly view: GroupView }
+  | { readonly kind: "sent"; readonly group: number; readonly packet: Packet; readonly view: GroupView }
+  /** The application's state at this point is wanted, for transfer number `since` to `joiner`. */
+  | { readonly kind: "capture"; readonly group: number; readonly joiner: NodeId; readonly since: number }
+  /** The next chunk of a captured state is wanted. */
+  | { readonly kind: "pull"; readonly group: number; readonly joiner: NodeId; readonly since: number }
+  | { readonly kind: "release"; readonly group: number; readonly joiner: NodeId; readonly since: number }
+  | { readonly kind: "load"; readonly group: number; readonly since: number }
+  | { readonly kind: "chunk"; readonly group: number; readonly since: number; readonly chunk: Uint8Array; readonly last: boolean }
+  | { readonly kind: "joined"; readonly group: number; readonly created: boolean }
+  | { readonly kind: "room"; readonly group: number }
+  | { readonly kind: "blocked"; readonly group: number; readonly blocked: boolean }
+  | { readonly kind: "flushed"; readonly group: number; readonly flush: number; readonly ending: Ending | undefined }
+  | {
+      readonly kind: "reply";
+      readonly group: number;
+      readonly query: number;
+      readonly from: NodeId;
+      readonly status: ReplyStatus;
+      readonly value: Uint8Array;
+    }
+  | { readonly kind: "queryComplete"; readonly group: number; readonly query: number }
+  | { readonly kind: "ended"; readonly group: number; readonly how: Ending }
+  /** For the history of the run only. */
+  | { readonly kind: "accepted"; readonly number: number; readonly proposal: string }
+  | { readonly kind: "decided"; readonly view: ClusterView; readonly proposal: string }
+  | { readonly kind: "directory"; readonly index: number; readonly digest: string };
+
+/** Records effects. The order of `perform` is the order in which they take place. */
+export class Effects {
+  #recorded: Effect[] = [];
+
+  perform(effect: Effect): void {
+    this.#recorded.push(effect);
+  }
+
+  send(to: NodeId, message: Message): void {
+    this.#recorded.push({ kind: "send", to: [to], message });
+  }
+
+  /** One message to several: it is encoded once. */
+  broadcast(to: readonly NodeId[], message: Message): void {
+    if (to.length > 0) this.#recorded.push({ kind: "send", to, message });
+  }
+
+  /** What was recorded since the last call. */
+  take(): readonly Effect[] {
+    const recorded = this.#recorded;
+    if (recorded.length > 0) this.#recorded = [];
+    return recorded;
+  }
+
+  get empty(): boolean {
+    return this.#recorded.length === 0;
+  }
+}

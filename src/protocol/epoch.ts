@@ -1,0 +1,313 @@
+/**
+ * An epoch: everything that belongs to one view of one group at one member, thrown away with the view. Membership is
+ * constant within it, so ranks index the tables and no protocol here handles failure; failure makes a new epoch.
+ *
+ * Its life: packets are sent and received, walked in each sender's order into the delivery rules, and forgotten when all
+ * hold them. `freeze` ends it: from then on it acknowledges, orders and delivers nothing (rules B3, C2), and only
+ * collects what its last act, `drain`, will deliver up to the cut.
+ */
+import { assert } from "../base/assert.ts";
+import { FIFO, ORDER, Packet, SAFE } from "../wire/packet.ts";
+import type { Effects } from "./effects.ts";
+import type { Row } from "./messages.ts";
+import { Stability } from "./multicast/stability.ts";
+import { Stream } from "./multicast/stream.ts";
+import { SEQUENCER, TotalOrder } from "./multicast/total.ts";
+import { type GroupView, isQuorum, type NodeId } from "./view.ts";
+
+export interface EpochOptions {
+  readonly group: number;
+  readonly view: GroupView;
+  readonly self: NodeId;
+  /** Who must hold a safe packet before it is delivered: all members (C8), or a quorum (B2, the cluster group). */
+  readonly safety: "all" | "quorum";
+  /** A sender has at most so many bytes in the epoch that not every member holds. */
+  readonly windowBytes: number;
+  /** A row that nobody waits for is sent at the latest so long after it changed. */
+  readonly rowDelayMs: number;
+  readonly deliver: (packet: Packet, sender: number, index: number) => void;
+}
+
+/** What a member lacks of a cut. */
+export interface Gap {
+  readonly sender: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+export class Epoch {
+  readonly view: GroupView;
+  readonly rank: number;
+  readonly others: readonly NodeId[];
+  readonly #group: number;
+  readonly #options: EpochOptions;
+  readonly #effects: Effects;
+  readonly #streams: readonly Stream[];
+  readonly #stability: Stability;
+  readonly #order: TotalOrder;
+  /** Per sender: how many packets went into the delivery rules, and how many messages were delivered as fifo. */
+  readonly #walked: Uint32Array;
+  readonly #fifoCounts: Float64Array;
+  #totalCount = 0;
+  #frozen = false;
+  #paused = false;
+  #frozenRow: Row | undefined;
+  /** When to send the row: bytes received since it was sent, whether somebody waits for it, and the deadline. */
+  #rowChanged = false;
+  #rowUrgent = false;
+  #rowBytes = 0;
+  #rowDeadline = Number.POSITIVE_INFINITY;
+  #sentData = false;
+  #solicited: number[] | undefined;
+  /** Counts packets that broke the rules of the data path; they are dropped. */
+  irregular = 0;
+
+  constructor(options: EpochOptions, effects: Effects) {
+    const { view, self } = options;
+    const size = view.members.length;
+    this.view = view;
+    this.rank = view.members.indexOf(self);
+    assert(this.rank >= 0, "a member installs only views that contain it (M1)");
+    this.others = view.members.filter((member) => member !== self);
+    this.#group = options.group;
+    this.#options = options;
+    this.#effects = effects;
+    this.#streams = Array.from({ length: size }, () => new Stream());
+    this.#stability = new Stability(size);
+    this.#order = new TotalOrder(size);
+    this.#walked = new Uint32Array(size);
+    this.#fifoCounts = new Float64Array(size);
+  }
+
+  get number(): number {
+    return this.view.number;
+  }
+
+  get frozen(): boolean {
+    return this.#frozen;
+  }
+
+  /** Whether one more packet may enter: the bytes that not every member holds are within the window. */
+  get hasCredit(): boolean {
+    return !this.#frozen && !this.#paused && (this.#streams[this.rank]?.heldBytes ?? 0) < this.#options.windowBytes;
+  }
+
+  /** Time of the next call of `endTurn` that is needed even if nothing else happens. */
+  get deadline(): number {
+    return this.#rowDeadline;
+  }
+
+  get stability(): Stability {
+    return this.#stability;
+  }
+
+  /** What this member holds; from `freeze` on, what it held then. */
+  row(): Row {
+    return this.#frozenRow ?? this.#stability.row(this.rank);
+  }
+
+  /** How many packets of each sender have come, late and fetched ones included. */
+  held(): Row {
+    return this.#streams.map((stream) => stream.received);
+  }
+
+  /** Sends a packet to all: it gets its place in the epoch. The caller has looked at `hasCredit`. */
+  send(packet: Packet, wallTime: number): void {
+    assert(!this.#frozen && !this.#paused, "nothing is sent into a frozen epoch");
+    const stream = this.#streams[this.rank] as Stream;
+    packet.stamp(this.#group, this.number, this.rank, stream.received, wallTime);
+    stream.accept(packet);
+    this.#stability.raise(this.rank, this.rank, stream.received);
+    this.#effects.perform({ kind: "multicast", to: this.others, packet });
+    this.#sentData = true;
+    this.#walk(this.rank);
+    this.#advance();
+  }
+
+  /** A packet from the node of rank `from`; only in a flush may it be another sender's. */
+  receive(from: number, packet: Packet): void {
+    const { sender } = packet;
+    const stream = this.#streams[sender];
+    if (stream === undefined || (from !== sender && !this.#frozen) || sender === this.rank) {
+      this.irregular++;
+      return;
+    }
+    const acceptance = stream.accept(packet);
+    if (acceptance !== "next") {
+      if (acceptance === "gap") this.irregular++;
+      packet.release();
+      return;
+    }
+    if (this.#frozen || this.#paused) return;
+    this.#rowBytes += packet.bytes.length;
+    this.#noteReceived(sender);
+    this.#walk(sender);
+    this.#advance();
+  }
+
+  receiveRow(from: number, row: Row): void {
+    if (this.#frozen) return;
+    if (this.#stability.raiseRow(from, row)) this.#advance();
+  }
+
+  /** Somebody's flush waits until this member's row covers `target`. */
+  receiveSolicit(target: Row): void {
+    if (this.#frozen || target.length !== this.view.members.length) return;
+    if (this.#stability.covers(this.rank, target)) {
+      if (this.#rowChanged) this.#rowUrgent = true;
+      return;
+    }
+    const before = this.#solicited;
+    this.#solicited = target.map((count, sender) => Math.max(count, before?.[sender] ?? 0));
+  }
+
+  /** Copies of packets of `sender` from `from` up to but not including `to`, for a member that lacks them. */
+  packets(sender: number, from: number, to: number): Packet[] {
+    const found: Packet[] = [];
+    for (let seqno = from; seqno < to; seqno++) {
+      const packet = this.#streams[sender]?.get(seqno);
+      if (packet === undefined) break;
+      found.push(new Packet(packet.bytes.slice()));
+    }
+    return found;
+  }
+
+  /** Closes the turn: announces the order of what came, and sends the row if somebody needs it now. */
+  endTurn(now: number, wallTime: number): void {
+    if (this.#frozen || this.#paused) return;
+    if (this.rank === SEQUENCER) {
+      const announcement = this.#order.announcement();
+      if (announcement !== undefined) this.send(announcement, wallTime);
+    }
+    const sentData = this.#sentData;
+    this.#sentData = false;
+    if (!this.#rowChanged || this.others.length === 0) return;
+    const due = this.#rowUrgent || sentData || now >= this.#rowDeadline || this.#rowBytes * 8 >= this.#options.windowBytes;
+    if (due) this.#sendRow();
+    else if (this.#rowDeadline === Number.POSITIVE_INFINITY) this.#rowDeadline = now + this.#options.rowDelayMs;
+  }
+
+  /** Asks all members to say when they hold `target`. */
+  solicit(target: Row): void {
+    this.#effects.broadcast(this.others, { kind: "solicit", group: this.#group, epoch: this.number, target });
+  }
+
+  /** While the primary partition is out of reach nothing is acknowledged or delivered; what comes is kept. */
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    if (this.#frozen) return;
+    for (let sender = 0; sender < this.#streams.length; sender++) {
+      this.#noteReceived(sender);
+      this.#walk(sender);
+    }
+    this.#advance();
+  }
+
+  /** B3, C2: from now on no counter moves and nothing is delivered, but by `drain`. */
+  freeze(): void {
+    if (this.#frozen) return;
+    this.#frozenRow = this.#stability.row(this.rank);
+    this.#frozen = true;
+    this.#rowDeadline = Number.POSITIVE_INFINITY;
+  }
+
+  /** What must still be fetched before this member holds the cut. */
+  gaps(cut: Row): Gap[] {
+    const gaps: Gap[] = [];
+    for (let sender = 0; sender < this.#streams.length; sender++) {
+      const from = this.#streams[sender]?.received ?? 0;
+      const to = cut[sender] ?? 0;
+      if (from < to) gaps.push({ sender, from, to });
+    }
+    return gaps;
+  }
+
+  /** The last act: delivers everything up to the cut, in the same order at every survivor. */
+  drain(cut: Row): void {
+    assert(this.#frozen, "an epoch is frozen before it is drained");
+    assert(this.gaps(cut).length === 0, "a member drains only a cut that it holds (C3)");
+    for (let sender = 0; sender < this.#streams.length; sender++) this.#walk(sender, cut[sender] ?? 0);
+    this.#order.drain((packet) => this.#deliverOrdered(packet));
+    for (const stream of this.#streams) stream.forgetBelow(stream.received);
+  }
+
+  #noteReceived(sender: number): void {
+    const count = (this.#streams[sender] as Stream).received;
+    this.#stability.raise(sender, sender, count);
+    if (this.#stability.raise(this.rank, sender, count)) this.#rowChanged = true;
+    if (this.#solicited !== undefined) {
+      this.#rowUrgent = true;
+      if (this.#stability.covers(this.rank, this.#solicited)) this.#solicited = undefined;
+    }
+  }
+
+  /** Passes the packets that have come, up to `end`, to the delivery rule of their flavour. */
+  #walk(sender: number, end: number = (this.#streams[sender] as Stream).received): void {
+    const stream = this.#streams[sender] as Stream;
+    for (let seqno = this.#walked[sender] as number; seqno < end; seqno++) {
+      const packet = stream.get(seqno) as Packet;
+      this.#walked[sender] = seqno + 1;
+      switch (packet.flavour) {
+        case FIFO: {
+          const index = this.#fifoCounts[sender] as number;
+          this.#fifoCounts[sender] = index + packet.count;
+          this.#options.deliver(packet, sender, index);
+          break;
+        }
+        case ORDER:
+          if (sender !== SEQUENCER || !this.#order.addOrder(packet)) this.irregular++;
+          if (this.#order.awaitsSafety) this.#rowUrgent = true;
+          break;
+        default:
+          this.#order.add(packet);
+          if (packet.flavour === SAFE) this.#rowUrgent = true;
+      }
+    }
+  }
+
+  /** Delivers what has become deliverable and forgets what all hold. */
+  #advance(): void {
+    if (this.#frozen || this.#paused) return;
+    this.#order.advance(
+      (sender) => this.#walked[sender] as number,
+      (packet, announcedBy) => this.#isSafe(packet, announcedBy),
+      (packet) => this.#deliverOrdered(packet),
+    );
+    for (let sender = 0; sender < this.#streams.length; sender++) {
+      const stable = this.#stability.stable(sender);
+      const waiting = this.#order.firstWaiting(sender) ?? stable;
+      (this.#streams[sender] as Stream).forgetBelow(Math.min(stable, waiting, this.#walked[sender] as number));
+    }
+  }
+
+  #deliverOrdered(packet: Packet): void {
+    const index = this.#totalCount;
+    this.#totalCount += packet.count;
+    this.#options.deliver(packet, packet.sender, index);
+  }
+
+  #isSafe(packet: Packet, announcedBy: number): boolean {
+    const { sender, seqno } = packet;
+    if (this.#stability.stable(sender) > seqno && this.#stability.stable(SEQUENCER) > announcedBy) return true;
+    if (this.#options.safety === "all") return false;
+    const { members } = this.view;
+    return isQuorum(members, (member) => {
+      const rank = members.indexOf(member);
+      return this.#stability.count(rank, sender) > seqno && this.#stability.count(rank, SEQUENCER) > announcedBy;
+    });
+  }
+
+  #sendRow(): void {
+    this.#rowChanged = false;
+    this.#rowUrgent = false;
+    this.#rowBytes = 0;
+    this.#rowDeadline = Number.POSITIVE_INFINITY;
+    const row = this.#stability.row(this.rank);
+    this.#effects.broadcast(this.others, { kind: "row", group: this.#group, epoch: this.number, row });
+  }
+}

@@ -1,0 +1,111 @@
+/**
+ * What a run did, as the checkers judge it (docs/MODEL.md). Simulated and real processes record the same events. `at`
+ * is in milliseconds of the run's clock and is for people; the checkers use only the order of events at each node.
+ */
+import type { NodeId } from "./view.ts";
+
+export type HistoryFlavour = "fifo" | "causal" | "total" | "safe" | "raw";
+
+export type HistoryEvent =
+  /** A node began to run; `node` names the incarnation. */
+  | { readonly kind: "start"; readonly at: number; readonly node: NodeId }
+  /** The process died without a word. */
+  | { readonly kind: "crash"; readonly at: number; readonly node: NodeId }
+  /** The node left in good order. */
+  | { readonly kind: "close"; readonly at: number; readonly node: NodeId }
+  /** The node learned that the cluster goes on without it. */
+  | { readonly kind: "exclude"; readonly at: number; readonly node: NodeId }
+  /** An acceptor accepted a proposal for cluster view `number`; `proposal` is a digest of members and cut. */
+  | {
+      readonly kind: "accept";
+      readonly at: number;
+      readonly node: NodeId;
+      readonly number: number;
+      readonly proposal: string;
+    }
+  /**
+   * A view was installed. `group` is "" for the cluster. For a cluster view `members` are the acceptors, `nodes` are all
+   * nodes, and `proposal` is the digest of what was decided.
+   */
+  | {
+      readonly kind: "install";
+      readonly at: number;
+      readonly node: NodeId;
+      readonly group: string;
+      readonly number: number;
+      readonly members: readonly NodeId[];
+      readonly nodes?: readonly NodeId[];
+      readonly proposal?: string;
+    }
+  /** A directory step was executed; `digest` is of the directory's state after it. */
+  | { readonly kind: "directory"; readonly at: number; readonly node: NodeId; readonly index: number; readonly digest: string }
+  /** A message entered the epoch of view `view` at its sender. `message` identifies it in the whole run. */
+  | {
+      readonly kind: "send";
+      readonly at: number;
+      readonly node: NodeId;
+      readonly group: string;
+      readonly view: number;
+      readonly message: string;
+      readonly flavour: HistoryFlavour;
+    }
+  /** A message was delivered: its handler ran at `node`. */
+  | {
+      readonly kind: "deliver";
+      readonly at: number;
+      readonly node: NodeId;
+      readonly group: string;
+      readonly view: number;
+      readonly message: string;
+      readonly sender: NodeId;
+      readonly flavour: HistoryFlavour;
+    }
+  | { readonly kind: "flush-begin"; readonly at: number; readonly node: NodeId; readonly group: string; readonly flush: string; readonly copies?: number }
+  | {
+      readonly kind: "flush-end";
+      readonly at: number;
+      readonly node: NodeId;
+      readonly group: string;
+      readonly flush: string;
+      readonly outcome: "held" | "rejected";
+    }
+  /** A query was sent: it is also a `send` (and is delivered) under the message id `query`. */
+  | { readonly kind: "query"; readonly at: number; readonly node: NodeId; readonly group: string; readonly query: string; readonly wanted: number }
+  /** The caller learned how the query ended for one member. */
+  | {
+      readonly kind: "reply";
+      readonly at: number;
+      readonly node: NodeId;
+      readonly group: string;
+      readonly query: string;
+      readonly member: NodeId;
+      readonly status: "value" | "null" | "left" | "timeout" | "abort";
+    }
+  | {
+      readonly kind: "query-end";
+      readonly at: number;
+      readonly node: NodeId;
+      readonly group: string;
+      readonly query: string;
+      readonly outcome: "enough" | "complete" | "aborted" | "rejected";
+    }
+  /**
+   * The replica's state at the start of a view, after the drain: recorded by synced members, with a digest, and by a
+   * joiner once it has loaded it (`loaded: true`).
+   */
+  | {
+      readonly kind: "state";
+      readonly at: number;
+      readonly node: NodeId;
+      readonly group: string;
+      readonly view: number;
+      readonly digest: string;
+      readonly loaded: boolean;
+    }
+  /** The group was left in good order by this member, or ended for it (`lost`, `excluded`). */
+  | { readonly kind: "end"; readonly at: number; readonly node: NodeId; readonly group: string; readonly why: "left" | "lost" | "excluded" }
+  /** The node stopped serving, or serves again. */
+  | { readonly kind: "blocked" | "unblocked"; readonly at: number; readonly node: NodeId };
+
+/** Receives events in the order in which they happen at a node. */
+export type HistorySink = (event: HistoryEvent) => void;

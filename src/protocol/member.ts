@@ -1,0 +1,456 @@
+/**
+ * A node's long-lived membership in one group: joining → normal → flushing → … → left. While normal it holds one epoch;
+ * a flush replaces it by the next, and what crosses from one epoch to the other is what this class keeps: queued messages,
+ * pending flushes, open queries, transfers, and, at a joiner, the deliveries that wait for its state.
+ */
+import { assert } from "../base/assert.ts";
+import type { Packet } from "../wire/packet.ts";
+import type { DeliveryPoint, Effect, Effects, Ending, ReplyStatus } from "./effects.ts";
+import { Epoch } from "./epoch.ts";
+import { Flush, type FlushHost } from "./membership/flush.ts";
+import { Donation, Loading } from "./membership/transfer.ts";
+import type { Message, Row, Step, Transfer } from "./messages.ts";
+import { Outgoing } from "./outgoing.ts";
+import { Queries } from "./query.ts";
+import type { Bounds, Timing } from "./timing.ts";
+import type { GroupView, NodeId } from "./view.ts";
+
+export interface MemberOptions {
+  readonly group: number;
+  readonly name: string;
+  readonly self: NodeId;
+  readonly bounds: Bounds;
+  readonly timing: Timing;
+  readonly recordsSends: boolean;
+  /** This node made the group: its state is new, not transferred. */
+  readonly creates: boolean;
+}
+
+/** What a member asks of the process it belongs to. */
+export interface MemberHost {
+  directoryIndex(): number;
+  /** Whether the directory says that this member of the group holds the state. */
+  isSynced(group: number, member: NodeId): boolean;
+  /** The state is here: the directory is to know. */
+  reportSynced(group: number, target: number): void;
+  requestLeave(group: number): void;
+}
+
+interface PendingFlush {
+  readonly id: number;
+  readonly copies: number | undefined;
+  /** Queued packets below this mark are covered. */
+  readonly mark: number;
+  target: Row | undefined;
+  crossedView: boolean;
+}
+
+const ANSWER_PART_BYTES = 64 * 1024;
+const EARLY_MAX = 65_536;
+const NO_VIEW: GroupView = { number: 0, members: [], synced: [] };
+
+export class Member implements FlushHost {
+  readonly group: number;
+  readonly name: string;
+  readonly self: NodeId;
+  readonly #options: MemberOptions;
+  readonly #host: MemberHost;
+  readonly #effects: Effects;
+  readonly #outgoing: Outgoing;
+  readonly #queries: Queries;
+  readonly #flush: Flush;
+  #epoch: Epoch | undefined;
+  /** The newest target of the directory, installed or not. */
+  #target: GroupView = NO_VIEW;
+  #blocked = false;
+  #ended = false;
+  #leaving: "no" | "flushing" | "asked" = "no";
+  /** Packets and rows of the next epoch, whose install is still under way to this member. */
+  #early: { readonly from: NodeId; readonly packet?: Packet; readonly message?: Message }[] = [];
+  readonly #pending: PendingFlush[] = [];
+  #nextFlush = 1;
+  // State transfer:
+  transfers: readonly Transfer[] = [];
+  readonly #donations = new Map<NodeId, Donation>();
+  #loading: Loading | undefined;
+  #earlyChunks: Extract<Message, { kind: "stateChunk" }>[] = [];
+  /** What a joiner's application will see once its state is loaded. */
+  #gate: Effect[] | undefined = [];
+  #gatedBytes = 0;
+
+  constructor(options: MemberOptions, host: MemberHost, effects: Effects) {
+    this.group = options.group;
+    this.name = options.name;
+    this.self = options.self;
+    this.#options = options;
+    this.#host = host;
+    this.#effects = effects;
+    this.#outgoing = new Outgoing(options.bounds.queueBytesMax);
+    this.#queries = new Queries(options.group, effects);
+    this.#flush = new Flush(this, effects);
+  }
+
+  get epoch(): Epoch | undefined {
+    return this.#epoch;
+  }
+
+  get target(): GroupView {
+    return this.#target;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  get joined(): boolean {
+    return this.#gate === undefined;
+  }
+
+  get deadline(): number {
+    return this.#epoch?.deadline ?? Number.POSITIVE_INFINITY;
+  }
+
+  directoryIndex(): number {
+    return this.#host.directoryIndex();
+  }
+
+  // Commands of the application.
+
+  /** Queues a message; false when there is no room. */
+  send(flavour: number, tag: number, payload: Uint8Array): boolean {
+    assert(!this.#ended, "nothing is sent after the end");
+    return this.#outgoing.append(flavour, tag, payload);
+  }
+
+  /** F1: the number under which `flushed` will be reported. */
+  flush(copies: number | undefined): number {
+    const id = this.#nextFlush++;
+    this.#pending.push({ id, copies, mark: this.#outgoing.mark(), target: undefined, crossedView: false });
+    return id;
+  }
+
+  openQuery(): number {
+    return this.#queries.open();
+  }
+
+  queryDelivered(query: number, members: readonly NodeId[]): void {
+    this.#queries.delivered(query, members);
+  }
+
+  closeQuery(query: number): void {
+    this.#queries.close(query);
+  }
+
+  answer(to: NodeId, query: number, status: Exclude<ReplyStatus, "left">, value: Uint8Array): void {
+    if (to === this.self) {
+      this.#queries.answered(to, query, status, value, false);
+      return;
+    }
+    let from = 0;
+    do {
+      const part = value.subarray(from, from + ANSWER_PART_BYTES);
+      from += ANSWER_PART_BYTES;
+      const more = from < value.length;
+      this.#effects.send(to, { kind: "answer", group: this.group, query, status, value: part, more });
+    } while (from < value.length);
+  }
+
+  /** C11: flushes, then asks the directory; goes on to report and forward until the new view is in place. */
+  leave(): void {
+    if (this.#leaving === "no") this.#leaving = "flushing";
+  }
+
+  /** The next chunk of a captured state. */
+  stateChunk(joiner: NodeId, since: number, chunk: Uint8Array | undefined): void {
+    const donation = this.#donations.get(joiner);
+    if (donation?.since === since) donation.chunk(chunk);
+  }
+
+  /** The application has loaded the state of transfer `since`. */
+  stateLoaded(since: number): void {
+    if (this.#loading?.since !== since) return;
+    this.#loading = undefined;
+    this.#open(false);
+    this.#host.reportSynced(this.group, since);
+  }
+
+  // Events from the world.
+
+  packet(from: NodeId, packet: Packet): void {
+    const epoch = this.#epoch;
+    if (epoch !== undefined && packet.epoch === epoch.number) {
+      const rank = epoch.view.members.indexOf(from);
+      if (rank < 0) return;
+      epoch.receive(rank, packet);
+      this.#flush.packetsCame();
+      if (this.#gatedBytes > this.#options.bounds.joinerBytesMax) epoch.pause();
+    } else if (packet.epoch > (epoch?.number ?? 0) && this.#early.length < EARLY_MAX) {
+      this.#early.push({ from, packet });
+    } else {
+      packet.release();
+    }
+  }
+
+  receive(from: NodeId, message: Message): void {
+    const epoch = this.#epoch;
+    switch (message.kind) {
+      case "row":
+      case "solicit": {
+        if (epoch !== undefined && message.epoch === epoch.number) {
+          const rank = epoch.view.members.indexOf(from);
+          if (rank < 0) return;
+          if (message.kind === "row") epoch.receiveRow(rank, message.row);
+          else epoch.receiveSolicit(message.target);
+        } else if (message.epoch > (epoch?.number ?? 0) && this.#early.length < EARLY_MAX) {
+          this.#early.push({ from, message });
+        }
+        break;
+      }
+      case "fetch":
+        if (epoch === undefined || message.epoch !== epoch.number) return;
+        for (const packet of epoch.packets(message.sender, message.from, message.to)) {
+          this.#effects.perform({ kind: "multicast", to: [from], packet });
+        }
+        break;
+      case "install":
+        if (this.#leaving !== "no" && !this.#target.members.includes(this.self)) this.end("left");
+        else this.#flush.receive(from, message);
+        break;
+      case "report":
+      case "cut":
+      case "hold":
+        this.#flush.receive(from, message);
+        break;
+      case "stateChunk":
+        if (this.#loading !== undefined && message.view === this.#loading.since) this.#loading.receive(message);
+        else if (this.#gate !== undefined && this.#earlyChunks.length < EARLY_MAX) this.#earlyChunks.push(message);
+        break;
+      case "stateCredit":
+        if (this.#donations.get(from)?.since === message.view) this.#donations.get(from)?.credit(message.index);
+        break;
+      case "answer":
+        this.#queries.answered(from, message.query, message.status, message.value, message.more);
+        break;
+      default:
+    }
+  }
+
+  /** The directory has a newer target of this group. */
+  retarget(target: GroupView): void {
+    if (target.number <= this.#target.number) return;
+    this.#target = target;
+    if (target.members.includes(this.self)) {
+      this.#flush.begin(target);
+      return;
+    }
+    // A leaver answers fetches until it is told that the others have gone on.
+    this.#epoch?.freeze();
+    if (target.members.length === 0 || this.#epoch === undefined) this.end("left");
+  }
+
+  /** The primary partition is out of reach, or within it again. */
+  setBlocked(blocked: boolean): void {
+    if (this.#blocked === blocked || this.#ended) return;
+    this.#blocked = blocked;
+    if (blocked) this.#epoch?.pause();
+    else this.#epoch?.resume();
+    this.#show({ kind: "blocked", group: this.group, blocked });
+  }
+
+  end(how: Ending): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#epoch?.freeze();
+    for (const donation of this.#donations.values()) donation.end();
+    this.#donations.clear();
+    for (const { id } of this.#pending.splice(0)) {
+      this.#effects.perform({ kind: "flushed", group: this.group, flush: id, ending: how });
+    }
+    this.#gate = undefined;
+    this.#effects.perform({ kind: "ended", group: this.group, how });
+  }
+
+  endTurn(now: number, wallTime: number): void {
+    const epoch = this.#epoch;
+    if (epoch === undefined || this.#ended) return;
+    this.#outgoing.seal();
+    this.#emit(epoch, wallTime);
+    epoch.endTurn(now, wallTime);
+    this.#emit(epoch, wallTime);
+    if (this.#outgoing.roomWanted && this.#outgoing.hasRoom) {
+      this.#outgoing.roomWanted = false;
+      this.#effects.perform({ kind: "room", group: this.group });
+    }
+    this.#settleFlushes(epoch);
+    if (this.#leaving === "flushing") this.#leaveIfFlushed(epoch);
+  }
+
+  // The flush's questions.
+
+  install(step: Step): void {
+    const before = this.#epoch;
+    const { view } = step;
+    if (before !== undefined) {
+      assert(before.number === step.from, "a step is taken from the epoch that it ends");
+      before.drain(step.cut);
+    }
+    this.#startTransfers(step, before === undefined);
+    const { bounds, timing } = this.#options;
+    this.#epoch = new Epoch(
+      {
+        group: this.group,
+        view,
+        self: this.self,
+        safety: "all",
+        windowBytes: bounds.windowBytes,
+        rowDelayMs: timing.rowDelayMs,
+        deliver: (packet, sender, index) => this.#deliver(view, packet, sender, index),
+      },
+      this.#effects,
+    );
+    if (this.#blocked) this.#epoch.pause();
+    this.#show({ kind: "install", group: this.group, view });
+    if (this.#gate === undefined) this.#queries.installed(view.members);
+    for (const flush of this.#pending) {
+      flush.crossedView = true;
+      flush.target = undefined;
+    }
+    // Those who left in good order wait to hear that the others have gone on (C11).
+    const { group } = this;
+    for (const member of before?.view.members ?? []) {
+      if (view.members.includes(member)) continue;
+      const directoryIndex = this.directoryIndex();
+      this.#effects.send(member, { kind: "install", group, directoryIndex, target: view.number, from: step.from });
+    }
+    this.#replayEarly(view.number);
+  }
+
+  #replayEarly(number: number): void {
+    const early = this.#early;
+    this.#early = [];
+    for (const item of early) {
+      const { from, packet, message } = item;
+      if (packet !== undefined) this.packet(from, packet);
+      else if (message !== undefined && "epoch" in message && message.epoch >= number) this.receive(from, message);
+    }
+  }
+
+  #startTransfers(step: Step, isFirst: boolean): void {
+    const { view, transfers } = step;
+    this.transfers = transfers;
+    for (const [joiner, donation] of this.#donations) {
+      if (transfers.some((transfer) => transfer.joiner === joiner && transfer.since === donation.since)) continue;
+      donation.end();
+      this.#donations.delete(joiner);
+    }
+    if (isFirst && this.#options.creates && view.synced.includes(this.self)) this.#open(true);
+    for (const { joiner, donor, since } of transfers) {
+      if (donor === this.self && since === view.number) {
+        const { chunksMax } = this.#options.bounds;
+        this.#donations.set(joiner, new Donation(this.group, joiner, since, chunksMax, this.#effects));
+      }
+      if (joiner === this.self && this.#gate !== undefined && since !== this.#loading?.since) this.#load(donor, since);
+    }
+  }
+
+  #load(donor: NodeId, since: number): void {
+    for (const effect of this.#gate ?? []) if (effect.kind === "deliver") effect.packet.release();
+    this.#gate = [];
+    this.#gatedBytes = 0;
+    this.#loading = new Loading(this.group, donor, since, this.#effects);
+    const early = this.#earlyChunks;
+    this.#earlyChunks = [];
+    for (const chunk of early) this.receive(donor, chunk);
+  }
+
+  /** The state is there: the application may see what has gone on since. */
+  #open(created: boolean): void {
+    const gated = this.#gate ?? [];
+    this.#gate = undefined;
+    this.#gatedBytes = 0;
+    this.#effects.perform({ kind: "joined", group: this.group, created });
+    for (const effect of gated) this.#effects.perform(effect);
+    if (!this.#blocked) this.#epoch?.resume();
+  }
+
+  #deliver(view: GroupView, packet: Packet, sender: number, index: number): void {
+    packet.retain();
+    const id = view.members[sender] as NodeId;
+    const point: DeliveryPoint = { view, sender: id, own: id === this.self, index };
+    if (this.#gate !== undefined) this.#gatedBytes += packet.bytes.length;
+    this.#show({ kind: "deliver", group: this.group, packet, point });
+  }
+
+  #show(effect: Effect): void {
+    if (this.#gate !== undefined) this.#gate.push(effect);
+    else this.#effects.perform(effect);
+  }
+
+  #emit(epoch: Epoch, wallTime: number): void {
+    let more = false;
+    while (more || epoch.hasCredit) {
+      const packet = this.#outgoing.take();
+      if (packet === undefined) return;
+      // All fragments of a message enter one epoch.
+      more = packet.more;
+      epoch.send(packet, wallTime);
+      if (this.#options.recordsSends) {
+        this.#effects.perform({ kind: "sent", group: this.group, packet, view: epoch.view });
+      }
+    }
+  }
+
+  #settleFlushes(epoch: Epoch): void {
+    if (this.#pending.length === 0 || epoch.frozen || this.#blocked) return;
+    for (let at = 0; at < this.#pending.length; ) {
+      const flush = this.#pending[at] as PendingFlush;
+      if (!this.#isFlushed(epoch, flush)) {
+        at++;
+        continue;
+      }
+      this.#pending.splice(at, 1);
+      this.#effects.perform({ kind: "flushed", group: this.group, flush: flush.id, ending: undefined });
+    }
+  }
+
+  #isFlushed(epoch: Epoch, flush: PendingFlush): boolean {
+    if (this.#outgoing.taken < flush.mark) return false;
+    if (flush.target === undefined) {
+      flush.target = epoch.row();
+      epoch.solicit(flush.target);
+    }
+    const { members } = epoch.view;
+    const copies = Math.min(flush.copies ?? members.length, members.length);
+    if (epoch.stability.copies(flush.target) < copies) return false;
+    // D-1: what an earlier view delivered is held only by members that have the state.
+    return !flush.crossedView || this.#syncedCount(members) >= copies;
+  }
+
+  #syncedCount(members: readonly NodeId[]): number {
+    return members.filter((member) => this.#host.isSynced(this.group, member)).length;
+  }
+
+  #leaveIfFlushed(epoch: Epoch): void {
+    if (epoch.frozen || !this.#outgoing.empty || this.#pending.length > 0) return;
+    // Who holds the state stays until all others hold it too.
+    const others = epoch.others.length;
+    if (this.joined && this.#syncedCount(epoch.others) < others) return;
+    if (!this.#leaveFlushed) {
+      this.#leaveFlushed = true;
+      this.flush(undefined);
+      this.#settleFlushes(epoch);
+      if (this.#pending.length > 0) return;
+    }
+    this.#leaving = "asked";
+    this.#host.requestLeave(this.group);
+  }
+
+  #leaveFlushed = false;
+
+  /** The directory did not let this member go, because nobody else holds the state yet. */
+  leaveDeferred(): void {
+    if (this.#leaving !== "asked") return;
+    this.#leaving = "flushing";
+    this.#leaveFlushed = false;
+  }
+}

@@ -1,0 +1,235 @@
+/**
+ * Agreement on the successor of one cluster view: a single-decree Paxos instance among the acceptors of that view,
+ * thrown away with it (rules A2, A3, A6, A7; "Paxos made simple"). Phase 1 is the wedge: an acceptor that promises
+ * freezes its epoch and reports what it holds and any proposal it has accepted. Phase 2 accepts {view, cut}; to accept is
+ * to hold the cut. A proposal found in phase 1 is finished unchanged; what else is wanted goes into the view after it.
+ *
+ * Before it freezes anybody a proposer asks whether a quorum, too, hears nobody senior to it (the pre-vote), so that one
+ * deaf node cannot freeze the cluster again and again.
+ */
+import type { Effects } from "../effects.ts";
+import type { Epoch } from "../epoch.ts";
+import { type Ballot, isLower, type Message, type Proposal, type Row } from "../messages.ts";
+import { type ClusterView, isQuorum, type NodeId } from "../view.ts";
+
+/** What an agreement asks of the node it belongs to. */
+export interface AgreementHost {
+  /** Whether this node suspects that one. */
+  suspects(id: NodeId): boolean;
+  /** The successor that this node would propose now, and who leaves by it; undefined when none can be proposed. */
+  compose(): Pick<Proposal, "view" | "leavers"> | undefined;
+  /** The proposal is decided, and this node knows first. */
+  decided(proposal: Proposal, acceptedBy: ReadonlySet<NodeId>): void;
+}
+
+type Promise1 = Extract<Message, { kind: "promise" }>;
+
+type Attempt =
+  | { readonly phase: "prevote"; readonly round: number; readonly granted: Set<NodeId> }
+  | { readonly phase: "prepare"; readonly ballot: Ballot; readonly promises: Map<NodeId, Promise1> }
+  | { readonly phase: "accept"; readonly ballot: Ballot; readonly proposal: Proposal; readonly accepted: Set<NodeId> };
+
+const NO_BALLOT: Ballot = { round: 0, proposer: "" };
+
+export class Agreement {
+  readonly view: ClusterView;
+  readonly #self: NodeId;
+  readonly #epoch: Epoch;
+  readonly #effects: Effects;
+  readonly #host: AgreementHost;
+  /** As acceptor. */
+  #promised: Ballot = NO_BALLOT;
+  #accepted: { readonly ballot: Ballot; readonly proposal: Proposal } | undefined;
+  /** An accept that waits until its cut is held, and its proposer. */
+  #accepting: { readonly ballot: Ballot; readonly proposal: Proposal } | undefined;
+  /** As proposer. */
+  #attempt: Attempt | undefined;
+  #round = 0;
+
+  constructor(view: ClusterView, self: NodeId, epoch: Epoch, effects: Effects, host: AgreementHost) {
+    this.view = view;
+    this.#self = self;
+    this.#epoch = epoch;
+    this.#effects = effects;
+    this.#host = host;
+  }
+
+  get proposing(): boolean {
+    return this.#attempt !== undefined;
+  }
+
+  /** Starts an attempt, or starts it anew with a higher round. */
+  propose(): void {
+    this.#round = Math.max(this.#round, this.#promised.round) + 1;
+    this.#attempt = { phase: "prevote", round: this.#round, granted: new Set() };
+    this.#toAcceptors({ kind: "prevote", view: this.view.number, round: this.#round });
+    this.#prevoteGranted(this.#self, this.#round);
+  }
+
+  abandon(): void {
+    this.#attempt = undefined;
+  }
+
+  receive(from: NodeId, message: Message): void {
+    if (!this.view.acceptors.includes(from)) return;
+    switch (message.kind) {
+      case "prevote":
+        if (this.#grantsPrevote(from)) {
+          this.#effects.send(from, { kind: "prevoteGranted", view: this.view.number, round: message.round });
+        }
+        break;
+      case "prevoteGranted":
+        this.#prevoteGranted(from, message.round);
+        break;
+      case "prepare":
+        this.#prepare(from, message.ballot);
+        break;
+      case "promise":
+        this.#promise(from, message);
+        break;
+      case "accept":
+        this.#accept(message.ballot, message.proposal);
+        break;
+      case "accepted":
+        this.#acceptedBy(from, message.ballot);
+        break;
+      case "superseded":
+        this.#round = Math.max(this.#round, message.promised.round);
+        break;
+      default:
+    }
+  }
+
+  /** Packets have come: an accept may have been waiting for them (A6). */
+  packetsCame(): void {
+    const accepting = this.#accepting;
+    if (accepting === undefined || this.#epoch.gaps(accepting.proposal.cut).length > 0) return;
+    this.#accepting = undefined;
+    this.#accepted = accepting;
+    const { ballot, proposal } = accepting;
+    this.#effects.perform({ kind: "accepted", number: proposal.view.number, proposal: proposalDigest(proposal) });
+    if (ballot.proposer === this.#self) this.#acceptedBy(this.#self, ballot);
+    else this.#effects.send(ballot.proposer, { kind: "accepted", view: this.view.number, ballot });
+  }
+
+  /** A7: yes only to a proposer all of whose seniors this acceptor suspects too. */
+  #grantsPrevote(proposer: NodeId): boolean {
+    const { acceptors } = this.view;
+    const rank = acceptors.indexOf(proposer);
+    return acceptors.slice(0, rank).every((senior) => senior !== this.#self && this.#host.suspects(senior));
+  }
+
+  #prevoteGranted(from: NodeId, round: number): void {
+    const attempt = this.#attempt;
+    if (attempt?.phase !== "prevote" || attempt.round !== round) return;
+    attempt.granted.add(from);
+    if (!isQuorum(this.view.acceptors, (id) => attempt.granted.has(id))) return;
+    const ballot = { round, proposer: this.#self };
+    this.#attempt = { phase: "prepare", ballot, promises: new Map() };
+    this.#toAcceptors({ kind: "prepare", view: this.view.number, ballot });
+    this.#prepare(this.#self, ballot);
+  }
+
+  #prepare(from: NodeId, ballot: Ballot): void {
+    if (ballot.proposer !== from || !isLower(this.#promised, ballot)) {
+      this.#effects.send(from, { kind: "superseded", view: this.view.number, promised: this.#promised });
+      return;
+    }
+    this.#promised = ballot;
+    this.#accepting = undefined;
+    this.#epoch.freeze();
+    const promise: Promise1 = {
+      kind: "promise",
+      view: this.view.number,
+      ballot,
+      held: this.#epoch.held(),
+      accepted: this.#accepted,
+    };
+    if (from === this.#self) this.#promise(from, promise);
+    else this.#effects.send(from, promise);
+  }
+
+  #promise(from: NodeId, promise: Promise1): void {
+    const attempt = this.#attempt;
+    if (attempt?.phase !== "prepare" || !isSame(attempt.ballot, promise.ballot)) return;
+    if (promise.held.length !== this.view.acceptors.length) return;
+    attempt.promises.set(from, promise);
+    if (!isQuorum(this.view.acceptors, (id) => attempt.promises.has(id))) return;
+    const proposal = this.#inherited(attempt.promises) ?? this.#fresh(attempt.promises);
+    if (proposal === undefined) {
+      this.#attempt = undefined;
+      return;
+    }
+    const { ballot } = attempt;
+    this.#attempt = { phase: "accept", ballot, proposal, accepted: new Set() };
+    this.#toAcceptors({ kind: "accept", view: this.view.number, ballot, proposal });
+    this.#accept(ballot, proposal);
+  }
+
+  /** A2: the accepted view and cut of the highest ballot, unchanged; who holds the cut is known anew. */
+  #inherited(promises: ReadonlyMap<NodeId, Promise1>): Proposal | undefined {
+    let highest: Promise1["accepted"];
+    for (const { accepted } of promises.values()) {
+      if (accepted !== undefined && (highest === undefined || isLower(highest.ballot, accepted.ballot))) highest = accepted;
+    }
+    if (highest === undefined) return undefined;
+    return { ...highest.proposal, holders: holdersOf(highest.proposal.cut, promises) };
+  }
+
+  /** B2: the cut takes the maximum over the reports of the phase-1 quorum. */
+  #fresh(promises: ReadonlyMap<NodeId, Promise1>): Proposal | undefined {
+    const composed = this.#host.compose();
+    if (composed === undefined) return undefined;
+    const cut: Row = this.view.acceptors.map((_, sender) =>
+      Math.max(...[...promises.values()].map(({ held }) => held[sender] ?? 0)),
+    );
+    return { ...composed, cut, holders: holdersOf(cut, promises) };
+  }
+
+  #accept(ballot: Ballot, proposal: Proposal): void {
+    if (isLower(ballot, this.#promised)) {
+      this.#effects.send(ballot.proposer, { kind: "superseded", view: this.view.number, promised: this.#promised });
+      return;
+    }
+    this.#promised = ballot;
+    this.#epoch.freeze();
+    this.#accepting = { ballot, proposal };
+    const from = proposal.holders.find((holder) => holder !== this.#self) ?? ballot.proposer;
+    for (const gap of this.#epoch.gaps(proposal.cut)) {
+      const { sender, from: first, to } = gap;
+      this.#effects.send(from, { kind: "fetch", group: 0, epoch: this.view.number, sender, from: first, to });
+    }
+    this.packetsCame();
+  }
+
+  #acceptedBy(from: NodeId, ballot: Ballot): void {
+    const attempt = this.#attempt;
+    if (attempt?.phase !== "accept" || !isSame(attempt.ballot, ballot)) return;
+    attempt.accepted.add(from);
+    if (!isQuorum(this.view.acceptors, (id) => attempt.accepted.has(id))) return;
+    this.#attempt = undefined;
+    this.#host.decided(attempt.proposal, attempt.accepted);
+  }
+
+  #toAcceptors(message: Message): void {
+    this.#effects.broadcast(
+      this.view.acceptors.filter((id) => id !== this.#self),
+      message,
+    );
+  }
+}
+
+function holdersOf(cut: Row, promises: ReadonlyMap<NodeId, Promise1>): NodeId[] {
+  const holders: NodeId[] = [];
+  for (const [id, { held }] of promises) if (cut.every((count, sender) => (held[sender] ?? 0) >= count)) holders.push(id);
+  return holders;
+}
+
+function isSame(a: Ballot, b: Ballot): boolean {
+  return a.round === b.round && a.proposer === b.proposer;
+}
+
+/** Names a proposal in histories. */
+export function proposalDigest({ view, cut }: Proposal): string {
+  return `${view.number}:${view.acceptors.join(",")}|${view.nodes.map(({ id }) => id).join(",")}@${cut.join(",")}`;
+}

@@ -1,0 +1,217 @@
+/**
+ * The directory: the cluster group's replicated state machine. It says which groups exist and what the newest *target*
+ * of each is: the view that its members are to flush to. Every node executes the same steps in the same order (commands
+ * that were safely delivered, and cluster views), so every node learns the same sequence of targets. Creation is atomic,
+ * and one command may join or leave several groups in one step.
+ */
+import { hashString } from "../../base/random.ts";
+import { decode, encode, list, record, text, u32, varint, word } from "../../wire/layout.ts";
+import type { JoinRefusal } from "../effects.ts";
+import { type DirectoryCommand, type DirectoryRequest, GROUPS_MAX } from "../messages.ts";
+import { type GroupView, nodeId, nodeIds, NODES_MAX, type NodeId } from "../view.ts";
+
+/** `lost`: all members that held the state are gone (rule C10); the name is kept until it is safe to use again. */
+export type GroupStatus = "live" | "lost";
+
+export interface DirectoryGroup {
+  readonly id: number;
+  readonly name: string;
+  readonly digest: string;
+  status: GroupStatus;
+  /** The number of the newest target and its members, oldest first. */
+  number: number;
+  members: readonly NodeId[];
+  /** Those members that hold the state (rule C9). */
+  synced: readonly NodeId[];
+}
+
+/** What a request came to, for its requester. */
+export interface DirectoryOutcome {
+  readonly request: DirectoryRequest;
+  readonly refusals: readonly JoinRefusal[];
+}
+
+const snapshotLayout = record({
+  index: varint,
+  nextGroup: u32,
+  groups: list(
+    record({
+      id: u32,
+      name: text(256),
+      digest: text(128),
+      status: word("live", "lost"),
+      number: u32,
+      members: nodeIds,
+      synced: nodeIds,
+    }),
+    GROUPS_MAX,
+  ),
+  executed: list(record({ node: nodeId, number: u32 }), NODES_MAX),
+});
+
+export class Directory {
+  #index = 0;
+  #nextGroup = 1;
+  #groups = new Map<number, DirectoryGroup>();
+  #names = new Map<string, number>();
+  #executed = new Map<NodeId, number>();
+
+  /** How many steps were executed since the cluster was founded. */
+  get index(): number {
+    return this.#index;
+  }
+
+  get groups(): IterableIterator<DirectoryGroup> {
+    return this.#groups.values();
+  }
+
+  group(id: number): DirectoryGroup | undefined {
+    return this.#groups.get(id);
+  }
+
+  named(name: string): DirectoryGroup | undefined {
+    const id = this.#names.get(name);
+    return id === undefined ? undefined : this.#groups.get(id);
+  }
+
+  /** The newest target of a group as a view. */
+  static target(group: DirectoryGroup): GroupView {
+    return { number: group.number, members: group.members, synced: group.synced };
+  }
+
+  /** The number of the requester's last executed request. */
+  executed(node: NodeId): number {
+    return this.#executed.get(node) ?? 0;
+  }
+
+  /**
+   * Executes one command; undefined, and only a step, when it is not the requester's next one (rule B4: it was executed
+   * before, or an earlier one has been dropped on the way and will come again) or the requester is not in the cluster.
+   */
+  execute(request: DirectoryRequest, isNode: (id: NodeId) => boolean): DirectoryOutcome | undefined {
+    this.#index++;
+    const { requester, number, command } = request;
+    if (!isNode(requester) || number !== this.executed(requester) + 1) return undefined;
+    this.#executed.set(requester, number);
+    return { request, refusals: this.#apply(requester, command) };
+  }
+
+  /** A cluster view was installed: the nodes that are not in it leave all groups. */
+  clusterInstalled(nodes: ReadonlySet<NodeId>): void {
+    this.#index++;
+    for (const id of [...this.#executed.keys()]) if (!nodes.has(id)) this.#executed.delete(id);
+    for (const group of [...this.#groups.values()]) {
+      if (group.status === "live") this.#retarget(group, group.members.filter((member) => nodes.has(member)), true);
+    }
+  }
+
+  snapshot(): Uint8Array {
+    return encode(snapshotLayout, {
+      index: this.#index,
+      nextGroup: this.#nextGroup,
+      groups: [...this.#groups.values()],
+      executed: [...this.#executed].map(([node, number]) => ({ node, number })),
+    });
+  }
+
+  /** The directory that `snapshot` describes, or undefined when it is malformed. */
+  static restore(snapshot: Uint8Array): Directory | undefined {
+    const value = decode(snapshotLayout, snapshot);
+    if (value === undefined) return undefined;
+    const directory = new Directory();
+    directory.#index = value.index;
+    directory.#nextGroup = value.nextGroup;
+    for (const group of value.groups) {
+      directory.#groups.set(group.id, { ...group });
+      directory.#names.set(group.name, group.id);
+    }
+    for (const { node, number } of value.executed) directory.#executed.set(node, number);
+    return directory;
+  }
+
+  /** Of the whole state: equal at equal indexes on all nodes. */
+  digest(): string {
+    let hash = 0x811c9dc5;
+    for (const byte of this.snapshot()) hash = Math.imul(hash ^ byte, 0x01000193);
+    return hashString(String(hash >>> 0)).toString(16);
+  }
+
+  /**
+   * What became of a node's command that was executed while the node was behind: a join that came to nothing shows in the
+   * groups' members, everything else cannot be refused.
+   */
+  refusalsInRetrospect(node: NodeId, command: DirectoryCommand): JoinRefusal[] {
+    if (command.kind !== "join") return [];
+    if (command.groups.every(({ name }) => this.named(name)?.members.includes(node))) return [];
+    const refusals = command.groups.flatMap(({ name, digest }) => this.#joinRefusal(node, name, digest) ?? []);
+    return refusals.filter(({ code }) => code !== "already-member");
+  }
+
+  #apply(node: NodeId, command: DirectoryCommand): JoinRefusal[] {
+    switch (command.kind) {
+      case "join": {
+        // All or nothing: joinAll is one atomic step.
+        const refusals = command.groups.flatMap(({ name, digest }) => this.#joinRefusal(node, name, digest) ?? []);
+        if (refusals.length === 0) for (const { name, digest } of command.groups) this.#join(node, name, digest);
+        return refusals;
+      }
+      case "leave":
+        for (const id of command.groups) {
+          const group = this.#groups.get(id);
+          if (group?.status !== "live") continue;
+          const rest = group.members.filter((member) => member !== node);
+          // Who alone holds the state stays until somebody else does; it asks again then.
+          if (rest.length === 0 || rest.some((member) => group.synced.includes(member))) this.#retarget(group, rest, false);
+        }
+        return [];
+      case "synced": {
+        const group = this.#groups.get(command.group);
+        if (group?.members.includes(node) && !group.synced.includes(node)) group.synced = [...group.synced, node];
+        return [];
+      }
+      case "forget": {
+        const group = this.named(command.name);
+        if (group?.id === command.group && group.status === "lost") this.#remove(group);
+        return [];
+      }
+    }
+  }
+
+  #joinRefusal(node: NodeId, name: string, digest: string): JoinRefusal | undefined {
+    const group = this.named(name);
+    if (group === undefined) return undefined;
+    if (group.status === "lost") return { code: "group-lost", name };
+    if (group.digest !== digest) return { code: "definition-mismatch", name, expected: group.digest };
+    if (group.members.includes(node)) return { code: "already-member", name };
+    return undefined;
+  }
+
+  #join(node: NodeId, name: string, digest: string): void {
+    const group = this.named(name);
+    if (group !== undefined) {
+      group.members = [...group.members, node];
+      group.number++;
+      return;
+    }
+    const id = this.#nextGroup++;
+    const created: DirectoryGroup = { id, name, digest, status: "live", number: 1, members: [node], synced: [node] };
+    this.#groups.set(id, created);
+    this.#names.set(name, id);
+  }
+
+  #retarget(group: DirectoryGroup, members: readonly NodeId[], byFailure: boolean): void {
+    if (members.length === group.members.length) return;
+    group.members = members;
+    group.synced = group.synced.filter((member) => members.includes(member));
+    group.number++;
+    if (group.synced.length > 0) return;
+    // C9: joiners without the state do not continue a group. A group that all left in good order simply ends.
+    if (members.length === 0 && !byFailure) this.#remove(group);
+    else group.status = "lost";
+  }
+
+  #remove(group: DirectoryGroup): void {
+    this.#groups.delete(group.id);
+    this.#names.delete(group.name);
+  }
+}

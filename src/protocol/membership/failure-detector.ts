@@ -1,0 +1,115 @@
+/**
+ * Who seems to have failed, as one node sees it. Two kinds of evidence: silence, which takes the failure time, and the
+ * network's word that nobody listens at the node's address any more, which takes no time at all. A blocked event loop is
+ * told apart from a dead process by the liveness reports, which come from the process although its loop is stalled.
+ *
+ * Local health: a node that was paused itself has heard nobody, and would suspect everybody. After its own pause it
+ * discards its suspicions of silence and measures anew from the moment it resumed.
+ */
+import type { Timing } from "../timing.ts";
+import type { NodeId } from "../view.ts";
+
+interface Peer {
+  /** When the node, or its process, was last heard. */
+  heardAt: number;
+  /** When its event loop was last known to run. */
+  ranAt: number;
+  linked: boolean;
+  gone: boolean;
+  /** Whether silence alone counts: it sends heartbeats to us. */
+  readonly monitored: boolean;
+}
+
+export class FailureDetector {
+  readonly #timing: Timing;
+  #peers = new Map<NodeId, Peer>();
+  #ranAt: number;
+  /** How many own pauses were noticed. */
+  pauses = 0;
+
+  constructor(timing: Timing, now: number) {
+    this.#timing = timing;
+    this.#ranAt = now;
+  }
+
+  /** The nodes to watch from now on; those that were watched already keep their record. */
+  watch(ids: readonly NodeId[], isMonitored: (id: NodeId) => boolean, now: number): void {
+    const before = this.#peers;
+    this.#peers = new Map();
+    for (const id of ids) {
+      const known = before.get(id);
+      this.#peers.set(id, {
+        heardAt: known?.heardAt ?? now,
+        ranAt: known?.ranAt ?? now,
+        linked: known?.linked ?? false,
+        gone: known?.gone ?? false,
+        monitored: isMonitored(id),
+      });
+    }
+  }
+
+  /** The node said something: its event loop runs. */
+  heard(id: NodeId, now: number): void {
+    const peer = this.#peers.get(id);
+    if (peer === undefined) return;
+    peer.heardAt = now;
+    peer.ranAt = now;
+  }
+
+  /** Its process lives; its event loop has made no progress for `stalledMs`. */
+  alive(id: NodeId, stalledMs: number, now: number): void {
+    const peer = this.#peers.get(id);
+    if (peer === undefined) return;
+    peer.heardAt = now;
+    peer.ranAt = Math.max(peer.ranAt, now - stalledMs);
+  }
+
+  linkUp(id: NodeId, now: number): void {
+    const peer = this.#peers.get(id);
+    if (peer === undefined) return;
+    peer.linked = true;
+    peer.gone = false;
+    peer.heardAt = now;
+  }
+
+  /** The link is down; `gone` when that proves that the incarnation does not live or cannot be resumed with. */
+  linkDown(id: NodeId, gone: boolean): void {
+    const peer = this.#peers.get(id);
+    if (peer === undefined) return;
+    peer.linked = false;
+    if (gone) peer.gone = true;
+  }
+
+  /** To be called at least every heartbeat; a longer gap is this node's own pause. */
+  tick(now: number): void {
+    const gap = now - this.#ranAt;
+    this.#ranAt = now;
+    if (gap < this.#timing.failureTimeoutMs / 3) return;
+    this.pauses++;
+    for (const peer of this.#peers.values()) {
+      peer.heardAt = now;
+      peer.ranAt = now;
+    }
+  }
+
+  suspects(id: NodeId, now: number): boolean {
+    const peer = this.#peers.get(id);
+    if (peer === undefined) return false;
+    if (peer.gone) return true;
+    if (peer.linked && !peer.monitored) return false;
+    const { failureTimeoutMs, stallTimeoutMs } = this.#timing;
+    return now - peer.heardAt >= failureTimeoutMs || (peer.monitored && now - peer.ranAt >= stallTimeoutMs);
+  }
+
+  suspected(now: number): NodeId[] {
+    const suspected: NodeId[] = [];
+    for (const id of this.#peers.keys()) if (this.suspects(id, now)) suspected.push(id);
+    return suspected;
+  }
+
+  /** Whether the node's event loop was known to run within the last `withinMs`. */
+  ranWithin(id: NodeId, withinMs: number, now: number): boolean {
+    const peer = this.#peers.get(id);
+    return peer !== undefined && now - peer.ranAt < withinMs;
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * Every control message between nodes: its layout is its definition. Packets of the data path are laid out in
+ * `wire/packet.ts`. New messages and new cases of a union go to the end, so that tags keep their meaning.
+ */
+import {
+  bytes,
+  flag,
+  type Laid,
+  list,
+  optional,
+  record,
+  text,
+  u16,
+  u32,
+  union,
+  varint,
+  word,
+} from "../wire/layout.ts";
+import { clusterView, groupView, nodeId, nodeIds, nodeRecord, NODES_MAX } from "./view.ts";
+
+export const GROUPS_MAX = 65_536;
+const SNAPSHOT_BYTES_MAX = 2 * 1024 * 1024;
+const CHUNK_BYTES_MAX = 1024 * 1024;
+
+/** Ballots are compared by round, then by the proposer's id (rule A2). */
+export const ballot = record({ round: u32, proposer: nodeId });
+export type Ballot = Laid<typeof ballot>;
+
+export function isLower(a: Ballot, b: Ballot): boolean {
+  return a.round < b.round || (a.round === b.round && a.proposer < b.proposer);
+}
+
+/** How many packets of each sender of an epoch someone holds, by rank: a row of the stability table. */
+export const row = list(u32, NODES_MAX);
+export type Row = Laid<typeof row>;
+
+/**
+ * What is agreed about the next cluster view: the view, and where the directory's packets of the current view end
+ * (`cut`, by acceptor rank). `leavers` are the nodes that are left out because they asked to be. `holders` are acceptors that
+ * reported to hold the cut when it was proposed; they are a hint and not part of what is agreed.
+ */
+export const proposal = record({ view: clusterView, cut: row, leavers: nodeIds, holders: nodeIds });
+export type Proposal = Laid<typeof proposal>;
+
+export const directoryCommand = union({
+  join: { groups: list(record({ name: text(256), digest: text(128) }), 1024) },
+  leave: { groups: list(u32, 1024) },
+  synced: { group: u32, target: u32 },
+  forget: { name: text(256), group: u32 },
+});
+export type DirectoryCommand = Laid<typeof directoryCommand>;
+
+/** A command as its requester numbered it; executed at most once (rule B4). */
+export const directoryRequest = record({ requester: nodeId, number: u32, command: directoryCommand });
+export type DirectoryRequest = Laid<typeof directoryRequest>;
+
+/** `donor` streams its state at the start of view `since` to `joiner`; it stays so in later views while both are in them. */
+export const transfer = record({ joiner: nodeId, donor: nodeId, since: u32 });
+export type Transfer = Laid<typeof transfer>;
+
+/**
+ * One step of a group's flush (rules C3 to C5): members of epoch `from` that are in view `view` go on to it with
+ * everything up to `cut`. `holders[rank]` is the member that reported to hold most of that sender. `epochSecret` is where
+ * the fresh key of a secure group's epoch travels; it is empty for others (rule F-1).
+ */
+export const step = record({
+  from: u32,
+  view: groupView,
+  cut: row,
+  holders: nodeIds,
+  transfers: list(transfer, NODES_MAX),
+  epochSecret: bytes(64),
+});
+export type Step = Laid<typeof step>;
+
+/** A step, and the target under whose number a leader issued it: the ballot of rule C1. */
+export const seenStep = record({ ballot: u32, step });
+export type SeenStep = Laid<typeof seenStep>;
+
+export const message = union({
+  // Cluster membership: see membership/cluster.ts.
+  joinCluster: { node: nodeRecord },
+  joinRefused: { code: word("name-taken", "closing"), detail: text(300) },
+  clusterHint: { nodes: list(nodeRecord, NODES_MAX) },
+  leaveCluster: {},
+  heartbeat: { view: u32, suspects: nodeIds, frozen: flag },
+  excluded: { view: u32 },
+  // Founding: see membership/founding.ts.
+  foundingOffer: { digest: text(64), node: nodeRecord, fresh: flag },
+  // Agreement on the next cluster view: see membership/agreement.ts.
+  prevote: { view: u32, round: u32 },
+  prevoteGranted: { view: u32, round: u32 },
+  prepare: { view: u32, ballot },
+  promise: {
+    view: u32,
+    ballot,
+    held: row,
+    accepted: optional(record({ ballot, proposal })),
+  },
+  accept: { view: u32, ballot, proposal },
+  accepted: { view: u32, ballot },
+  superseded: { view: u32, promised: ballot },
+  installCluster: { decided: proposal, snapshot: optional(bytes(SNAPSHOT_BYTES_MAX)) },
+  installedCluster: { view: u32 },
+  // The directory: see membership/directory.ts.
+  directoryRequest: { request: directoryRequest },
+  directoryFeed: { view: u32, index: varint, requests: list(directoryRequest, 4096) },
+  // The data path's control: see multicast/.
+  row: { group: u32, epoch: u32, row },
+  solicit: { group: u32, epoch: u32, target: row },
+  fetch: { group: u32, epoch: u32, sender: u16, from: u32, to: u32 },
+  // Group flush: see membership/flush.ts.
+  report: {
+    group: u32,
+    directoryIndex: varint,
+    target: u32,
+    epoch: u32,
+    row,
+    seen: optional(seenStep),
+  },
+  cut: { group: u32, directoryIndex: varint, target: u32, step },
+  hold: { group: u32, directoryIndex: varint, target: u32, from: u32 },
+  install: { group: u32, directoryIndex: varint, target: u32, from: u32 },
+  // State transfer: see membership/transfer.ts.
+  stateChunk: { group: u32, view: u32, index: u32, chunk: bytes(CHUNK_BYTES_MAX), last: flag },
+  stateCredit: { group: u32, view: u32, index: u32 },
+  // Queries: see query.ts.
+  answer: {
+    group: u32,
+    query: u32,
+    status: word("value", "null", "abort"),
+    value: bytes(CHUNK_BYTES_MAX),
+    more: flag,
+  },
+});
+export type Message = Laid<typeof message>;

@@ -1,0 +1,239 @@
+/**
+ * One incarnation of a node: the whole deterministic core. Events go in as calls with the time as an argument, effects
+ * come out of the sink; nothing here knows a clock, a socket or a promise. It routes between the cluster, which knows who
+ * is there and what the directory says, and this node's memberships in groups.
+ *
+ * Messages about a group name how much of the directory their sender knew; one that is ahead of this node waits until
+ * the directory has caught up, so no part of a flush ever meets a target it has not heard of.
+ */
+import type { Packet } from "../wire/packet.ts";
+import type { ClusterStatus, Effects, JoinRefusal } from "./effects.ts";
+import { Member, type MemberHost } from "./member.ts";
+import { Cluster, type ClusterHost } from "./membership/cluster.ts";
+import { Directory, type DirectoryOutcome } from "./membership/directory.ts";
+import type { Message } from "./messages.ts";
+import type { Bounds, Timing } from "./timing.ts";
+import type { ClusterView, NodeId, NodeRecord } from "./view.ts";
+
+export interface ProcessOptions {
+  readonly self: NodeRecord;
+  readonly timing: Timing;
+  readonly bounds: Bounds;
+  readonly directorySize: number;
+  readonly mintCluster: () => string;
+  /** Whether effects that only histories need are recorded. */
+  readonly recordsHistory: boolean;
+}
+
+const DEFERRED_MAX = 65_536;
+
+export class Process implements ClusterHost, MemberHost {
+  readonly #options: ProcessOptions;
+  readonly #effects: Effects;
+  readonly #cluster: Cluster;
+  readonly #members = new Map<number, Member>();
+  /** Members that something has happened to in this turn. */
+  readonly #touched = new Set<Member>();
+  #deferred: { readonly from: NodeId; readonly message: Message; readonly index: number }[] = [];
+  #closing = false;
+
+  constructor(options: ProcessOptions, effects: Effects, now: number) {
+    this.#options = options;
+    this.#effects = effects;
+    this.#cluster = new Cluster(options, effects, this, now);
+  }
+
+  get self(): NodeRecord {
+    return this.#options.self;
+  }
+
+  get cluster(): Cluster {
+    return this.#cluster;
+  }
+
+  get members(): ReadonlyMap<number, Member> {
+    return this.#members;
+  }
+
+  /** When `tick` must be called next. */
+  get deadline(): number {
+    let deadline = this.#cluster.deadline;
+    for (const member of this.#members.values()) deadline = Math.min(deadline, member.deadline);
+    return deadline;
+  }
+
+  // Commands.
+
+  /** Joins several groups in one step; `joinOutcome` will carry the returned number. */
+  join(groups: readonly { readonly name: string; readonly digest: string }[]): number {
+    return this.#cluster.request({ kind: "join", groups });
+  }
+
+  /** Whether something has happened that `endTurn` has not taken care of. */
+  get hasUnfinished(): boolean {
+    return this.#touched.size > 0;
+  }
+
+  /** The membership, for the application's commands; whatever they do is taken care of at the end of the turn. */
+  member(group: number): Member | undefined {
+    const member = this.#members.get(group);
+    if (member !== undefined) this.#touched.add(member);
+    return member;
+  }
+
+  /** Leaves all groups, then the cluster. */
+  close(): void {
+    this.#closing = true;
+    if (this.#cluster.status !== "primary") {
+      this.#cluster.leave();
+      return;
+    }
+    for (const member of this.#members.values()) member.leave();
+    this.#touchAll();
+    this.#leaveClusterIfDone();
+  }
+
+  // Events from the world.
+
+  linkUp(peer: NodeRecord, now: number): void {
+    this.#cluster.linkUp(peer, now);
+  }
+
+  linkDown(id: NodeId, gone: boolean, now: number): void {
+    this.#cluster.linkDown(id, gone, now);
+  }
+
+  alive(id: NodeId, stalledMs: number, now: number): void {
+    this.#cluster.alive(id, stalledMs, now);
+  }
+
+  packet(from: NodeId, packet: Packet, now: number): void {
+    this.#cluster.heard(from, now);
+    if (packet.group === 0) {
+      this.#cluster.packet(from, packet);
+      return;
+    }
+    const member = this.#members.get(packet.group);
+    if (member === undefined) {
+      packet.release();
+      return;
+    }
+    this.#touched.add(member);
+    member.packet(from, packet);
+  }
+
+  receive(from: NodeId, message: Message, now: number): void {
+    this.#cluster.heard(from, now);
+    if (!("group" in message) || message.group === 0) {
+      this.#cluster.receive(from, message, now);
+      return;
+    }
+    if ("directoryIndex" in message && message.directoryIndex > this.#cluster.directory.index) {
+      if (this.#deferred.length < DEFERRED_MAX) this.#deferred.push({ from, message, index: message.directoryIndex });
+      return;
+    }
+    this.member(message.group)?.receive(from, message);
+  }
+
+  tick(now: number): void {
+    this.#cluster.tick(now);
+    for (const member of this.#members.values()) if (member.deadline <= now) this.#touched.add(member);
+  }
+
+  /** Closes a turn: batches leave, rows are sent, what became settled is reported. */
+  endTurn(now: number, wallTime: number): void {
+    this.#cluster.endTurn(now, wallTime);
+    for (const member of this.#touched) {
+      member.endTurn(now, wallTime);
+      if (member.ended) this.#members.delete(member.group);
+    }
+    this.#touched.clear();
+    if (this.#closing) this.#leaveClusterIfDone();
+  }
+
+  // What the cluster tells.
+
+  directoryChanged(): void {
+    const { directory } = this.#cluster;
+    for (const group of directory.groups) {
+      if (group.status !== "live" || !group.members.includes(this.self.id) || this.#members.has(group.id)) continue;
+      this.#enter(group.id, group.name, group.synced.includes(this.self.id));
+    }
+    for (const member of this.#members.values()) {
+      const group = directory.group(member.group);
+      if (group === undefined) member.end("left");
+      else if (group.status === "lost") member.end("lost");
+      else member.retarget(Directory.target(group));
+    }
+    this.#touchAll();
+    const deferred = this.#deferred;
+    if (deferred.length === 0) return;
+    this.#deferred = deferred.filter(({ index }) => index > directory.index);
+    for (const { from, message, index } of deferred) {
+      if (index <= directory.index && "group" in message) this.member(message.group)?.receive(from, message);
+    }
+  }
+
+  executed(outcome: DirectoryOutcome): void {
+    const { request, refusals } = outcome;
+    if (request.command.kind === "join") this.#joinExecuted(request.number, refusals);
+    if (request.command.kind !== "leave") return;
+    for (const group of request.command.groups) {
+      const stays = this.#cluster.directory.group(group)?.members.includes(this.self.id) === true;
+      if (stays) this.member(group)?.leaveDeferred();
+    }
+  }
+
+  clusterInstalled(view: ClusterView): void {
+    this.#effects.perform({ kind: "cluster", view });
+  }
+
+  statusChanged(status: ClusterStatus): void {
+    for (const member of this.#members.values()) {
+      if (status === "blocked" || status === "primary") member.setBlocked(status === "blocked");
+      else if (status === "excluded" || status === "closed") member.end(status);
+    }
+    this.#touchAll();
+  }
+
+  // What members ask.
+
+  directoryIndex(): number {
+    return this.#cluster.directory.index;
+  }
+
+  isSynced(group: number, member: NodeId): boolean {
+    return this.#cluster.directory.group(group)?.synced.includes(member) === true;
+  }
+
+  reportSynced(group: number, target: number): void {
+    this.#cluster.request({ kind: "synced", group, target });
+  }
+
+  requestLeave(group: number): void {
+    this.#cluster.request({ kind: "leave", groups: [group] });
+  }
+
+  #joinExecuted(request: number, refusals: readonly JoinRefusal[]): void {
+    this.#effects.perform({ kind: "joinOutcome", request, refusals });
+  }
+
+  #enter(group: number, name: string, creates: boolean): void {
+    const { bounds, timing, recordsHistory, self } = this.#options;
+    const options = { group, name, self: self.id, bounds, timing, recordsSends: recordsHistory, creates };
+    const member = new Member(options, this, this.#effects);
+    this.#members.set(group, member);
+    this.#effects.perform({ kind: "entered", group, name });
+    if (this.#cluster.status === "blocked") member.setBlocked(true);
+    if (this.#closing) member.leave();
+  }
+
+  #touchAll(): void {
+    for (const member of this.#members.values()) this.#touched.add(member);
+  }
+
+  #leaveClusterIfDone(): void {
+    for (const member of this.#members.values()) if (!member.ended) return;
+    this.#cluster.leave();
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * The queries that a member has asked and not closed (Q1): every member of the view in which a query was delivered
+ * answers it, answers null, aborts it, or is reported as having left; no time-out is needed for the end. An answer of a
+ * member that was already reported as left is dropped (rule D-2).
+ */
+import type { Effects, ReplyStatus } from "./effects.ts";
+import type { NodeId } from "./view.ts";
+
+interface Query {
+  /** Who has not answered; undefined until the query is delivered here. */
+  awaited: Set<NodeId> | undefined;
+  /** Who has answered before the query was delivered here. */
+  readonly early: Set<NodeId>;
+}
+
+interface Assembly {
+  readonly parts: Uint8Array[];
+  bytes: number;
+}
+
+const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
+const NOTHING = new Uint8Array(0);
+
+export class Queries {
+  readonly #group: number;
+  readonly #effects: Effects;
+  readonly #open = new Map<number, Query>();
+  /** Long answers come in parts. */
+  readonly #assemblies = new Map<string, Assembly>();
+  #next = 1;
+
+  constructor(group: number, effects: Effects) {
+    this.#group = group;
+    this.#effects = effects;
+  }
+
+  open(): number {
+    const query = this.#next;
+    this.#next = query === 0xffff_ffff ? 1 : query + 1;
+    this.#open.set(query, { awaited: undefined, early: new Set() });
+    return query;
+  }
+
+  close(query: number): void {
+    this.#open.delete(query);
+    for (const key of this.#assemblies.keys()) if (key.startsWith(`${query} `)) this.#assemblies.delete(key);
+  }
+
+  /** The query was delivered here: `members` will answer. */
+  delivered(query: number, members: readonly NodeId[]): void {
+    const open = this.#open.get(query);
+    if (open === undefined) return;
+    open.awaited = new Set(members.filter((member) => !open.early.has(member)));
+    this.#completeIfAnswered(query, open);
+  }
+
+  answered(
+    from: NodeId,
+    query: number,
+    status: Exclude<ReplyStatus, "left">,
+    part: Uint8Array,
+    more: boolean,
+  ): void {
+    const open = this.#open.get(query);
+    if (open === undefined) return;
+    if (open.awaited !== undefined ? !open.awaited.has(from) : open.early.has(from)) return;
+    const value = this.#assembled(`${query} ${from}`, part, more);
+    if (value === undefined) return;
+    open.early.add(from);
+    open.awaited?.delete(from);
+    this.#effects.perform({ kind: "reply", group: this.#group, query, from, status, value });
+    this.#completeIfAnswered(query, open);
+  }
+
+  /** A view was installed: those who are not in it will not answer. */
+  installed(members: readonly NodeId[]): void {
+    for (const [query, open] of this.#open) {
+      for (const member of [...(open.awaited ?? [])]) {
+        if (members.includes(member)) continue;
+        open.awaited?.delete(member);
+        this.#effects.perform({ kind: "reply", group: this.#group, query, from: member, status: "left", value: NOTHING });
+      }
+      this.#completeIfAnswered(query, open);
+    }
+  }
+
+  /** The whole answer, once its last part has come. */
+  #assembled(key: string, part: Uint8Array, more: boolean): Uint8Array | undefined {
+    const assembly = this.#assemblies.get(key);
+    if (!more && assembly === undefined) return part;
+    const joined = assembly ?? { parts: [], bytes: 0 };
+    joined.parts.push(part);
+    joined.bytes += part.length;
+    if (more) {
+      if (joined.bytes <= ANSWER_BYTES_MAX) this.#assemblies.set(key, joined);
+      return undefined;
+    }
+    this.#assemblies.delete(key);
+    const value = new Uint8Array(joined.bytes);
+    let at = 0;
+    for (const piece of joined.parts) {
+      value.set(piece, at);
+      at += piece.length;
+    }
+    return value;
+  }
+
+  #completeIfAnswered(query: number, open: Query): void {
+    if (open.awaited?.size !== 0) return;
+    this.#open.delete(query);
+    this.#effects.perform({ kind: "queryComplete", group: this.#group, query });
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * Who is in a cluster or a group, by age, at one moment that all agree on.
+ */
+import { u32, f64, list, type Laid, type Layout, record, text } from "../wire/layout.ts";
+
+/**
+ * One incarnation of a node: its name, `#`, and eight hexadecimal digits drawn at start. A process that restarts is a
+ * new acceptor and gets a new id (rule A1): it never answers for promises that it has lost.
+ */
+export type NodeId = string;
+
+export const NODES_MAX = 1024;
+export const nodeId: Layout<NodeId> = text(96);
+
+export function nodeName(id: NodeId): string {
+  return id.slice(0, id.lastIndexOf("#"));
+}
+
+/** What others need to know of a node before they can talk to it. Ports are numbers, 0 when there is none. */
+export const nodeRecord: Layout<{
+  readonly id: NodeId;
+  readonly address: string;
+  readonly livenessPort: number;
+  readonly features: number;
+}> = record({ id: nodeId, address: text(300), livenessPort: u32, features: u32 });
+export type NodeRecord = Laid<typeof nodeRecord>;
+
+export const nodeIds: Layout<readonly NodeId[]> = list(nodeId, NODES_MAX);
+
+/**
+ * A view of the cluster. `nodes` are all nodes, oldest first; `acceptors` are those of them, also oldest first, that
+ * agree on the next view and keep the directory (rule A9). Number 0 is the view of nobody, before founding.
+ */
+export const clusterView = record({
+  cluster: text(64),
+  number: u32,
+  nodes: list(nodeRecord, NODES_MAX),
+  acceptors: nodeIds,
+});
+export type ClusterView = Laid<typeof clusterView>;
+
+/**
+ * A view of a group: its number is the number of the directory's target that it installs, its members are ranked by
+ * age, and `synced` are the members that hold the state (rule C9) at the moment the target was made.
+ */
+export const groupView = record({ number: u32, members: nodeIds, synced: nodeIds });
+export type GroupView = Laid<typeof groupView>;
+
+export const time: Layout<number> = f64;
+
+/**
+ * M3: more than half of the acceptors, or exactly half with the oldest among them. Any two quorums of one view meet,
+ * and so do quorums when a view shrinks to two and then to its oldest member.
+ */
+export function isQuorum(acceptors: readonly NodeId[], present: (id: NodeId) => boolean): boolean {
+  let count = 0;
+  for (const id of acceptors) if (present(id)) count++;
+  if (count * 2 > acceptors.length) return true;
+  const oldest = acceptors[0];
+  return count * 2 === acceptors.length && oldest !== undefined && present(oldest);
+}

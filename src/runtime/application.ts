@@ -1,0 +1,90 @@
+/**
+ * The seam between the driver and what it serves: the objects of a user's groups above (`group/replica.ts`), or the
+ * checked counters of a simulation. Everything here is a plain call, made in a definite order and never re-entered:
+ * upcalls happen while the driver drains its effects; what an upcall asks of its `Membership` takes effect afterwards.
+ */
+import type { DeliveryPoint, Ending, ReplyStatus } from "../protocol/effects.ts";
+import type { GroupView, NodeId } from "../protocol/view.ts";
+import type { Packet } from "../wire/packet.ts";
+
+/** One group as its application sees it, at one node. */
+export interface Application {
+  /** A packet whose turn has come. Its bytes are borrowed until the call returns. */
+  deliver(packet: Packet, point: DeliveryPoint): void;
+  /** A new view, in the order of deliveries; the first one comes after the state was loaded. */
+  install(view: GroupView): void;
+  /** This member's state at this very point of the deliveries, for a joiner; it must not change while it is read. */
+  capture(): StateReader;
+  /** State begins to arrive; a loader that was begun earlier is abandoned. */
+  load(): StateLoader;
+  /** The join is complete: the state is loaded (or new: `created`), deliveries follow. */
+  joined(membership: Membership, created: boolean): void;
+  /** A packet of this member's own entered the epoch of `view`; only called when `recordsSends` is true. */
+  sent(packet: Packet, view: GroupView): void;
+  readonly recordsSends: boolean;
+  /** There is room again after `send` returned false. */
+  room(): void;
+  /** The primary partition is out of reach (`true`: nothing is delivered or sent until it is back), or within it again. */
+  blocked(blocked: boolean): void;
+  /** One answer to a query of this member. */
+  reply(query: number, from: NodeId, status: ReplyStatus, value: Uint8Array): void;
+  /** Every member of the view in which the query was delivered has answered or left. */
+  queryComplete(query: number): void;
+  /** Nothing comes any more. */
+  ended(how: Ending): void;
+}
+
+export interface StateReader {
+  /** Calls back once with the next chunk (at most 64 KiB is best), or undefined at the end; at once or later. */
+  read(callback: (chunk: Uint8Array | undefined) => void): void;
+  /** The transfer is over or void. */
+  close(): void;
+}
+
+export interface StateLoader {
+  chunk(bytes: Uint8Array): void;
+  /** The last chunk has come: calls back once when the state is in place. */
+  end(callback: (problem: Error | undefined) => void): void;
+}
+
+/** What an application can ask of its group. */
+export interface Membership {
+  readonly name: string;
+  readonly group: number;
+  readonly self: NodeId;
+  /** The newest view that the application was told of. */
+  readonly view: GroupView;
+  /**
+   * Queues one message; the flavour is a code of `wire/packet.ts` (FIFO, TOTAL, SAFE). The payload is copied. False
+   * when the queue is full: nothing was queued, `room` will be called. Messages of one flavour are delivered at this
+   * member in the order in which they were queued.
+   */
+  send(flavour: number, tag: number, payload: Uint8Array): boolean;
+  /**
+   * F1, F2: calls back when everything queued or delivered here before is held by every member of the view (by at least
+   * `copies`, if given), or with how the membership ended.
+   */
+  flush(copies: number | undefined, done: (ending: Ending | undefined) => void): void;
+  /**
+   * Opens a query: its replies come as `reply`, its end as `queryComplete`. The number goes into the message that the
+   * application then sends; `queryDelivered` says in which view it was delivered here.
+   */
+  openQuery(): number;
+  /** `members` are those who will answer: all of the view, or the audience. */
+  queryDelivered(query: number, members: readonly NodeId[]): void;
+  /** Replies that come later are dropped. */
+  closeQuery(query: number): void;
+  /** Answers a query that was delivered here. */
+  answer(to: NodeId, query: number, status: Exclude<ReplyStatus, "left">, value: Uint8Array): void;
+  /** Leaves in good order (C11): queued messages are sent and flushed first. Ends with `ended("left")`. */
+  leave(): void;
+}
+
+export interface JoinRequest {
+  readonly name: string;
+  /** Names the definition: members with another digest are refused. */
+  readonly digest: string;
+  readonly application: Application;
+}
+
+export type { ClusterStatus, DeliveryPoint, Ending, JoinRefusal, ReplyStatus } from "../protocol/effects.ts";

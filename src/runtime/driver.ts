@@ -1,0 +1,322 @@
+/**
+ * Runs one incarnation of the core on its ports: the same code in production and in simulation. Inputs are handed to the
+ * core as they come; once per turn of the event loop the core closes its batches and the recorded effects take place.
+ */
+import { type Effect, Effects, type JoinRefusal } from "../protocol/effects.ts";
+import type { ClusterStatus } from "../protocol/effects.ts";
+import type { HistoryEvent, HistorySink } from "../protocol/history.ts";
+import { Process } from "../protocol/process.ts";
+import type { Bounds, Timing } from "../protocol/timing.ts";
+import type { ClusterView, NodeId, NodeRecord } from "../protocol/view.ts";
+import { FRAME_PACKET, Packet, type Slab } from "../wire/packet.ts";
+import type { JoinRequest } from "./application.ts";
+import { controlFrame, laneOf, parseControl } from "./frames.ts";
+import { Memberships } from "./memberships.ts";
+import type { Clock, Entropy, Evidence, Network, NetworkSink, Refusal } from "./ports.ts";
+
+export interface DriverOptions {
+  readonly self: NodeRecord;
+  readonly timing: Timing;
+  readonly bounds: Bounds;
+  readonly directorySize: number;
+  readonly history?: HistorySink | undefined;
+}
+
+/** What a node's owner wants to hear; calls come while effects take place. */
+export interface DriverListener {
+  statusChanged(status: ClusterStatus, detail: string): void;
+  clusterInstalled(view: ClusterView): void;
+  /** The cluster does not take this node in. */
+  joinRefused(code: "name-taken" | "closing", detail: string): void;
+  /** Something that an operator should know. */
+  noticed(what: string, detail: Readonly<Record<string, unknown>>): void;
+}
+
+interface PendingJoin {
+  readonly requests: readonly JoinRequest[];
+  readonly done: (refusal: JoinRefusal | undefined) => void;
+}
+
+/** A turn that keeps making work for itself is cut here; the rest is done in the next. */
+const ROUNDS_MAX = 8;
+
+export class Driver implements NetworkSink {
+  readonly #options: DriverOptions;
+  readonly #effects = new Effects();
+  readonly #process: Process;
+  readonly #memberships: Memberships;
+  readonly #clock: Clock;
+  readonly #listener: DriverListener;
+  #network: Network | undefined;
+  readonly #linked = new Set<NodeId>();
+  readonly #records = new Map<NodeId, NodeRecord>();
+  readonly #joins = new Map<number, PendingJoin>();
+  #status: ClusterStatus = "joining";
+  #closing = false;
+  /** Frames that were garbage. */
+  garbageCount = 0;
+
+  constructor(options: DriverOptions, clock: Clock, entropy: Entropy, listener: DriverListener) {
+    this.#options = options;
+    this.#clock = clock;
+    this.#listener = listener;
+    const { self, timing, bounds, directorySize, history } = options;
+    const mintCluster = (): string => `${hex(entropy.word())}${hex(entropy.word())}`;
+    const recordsHistory = history !== undefined;
+    const now = clock.now();
+    this.#process = new Process({ self, timing, bounds, directorySize, mintCluster, recordsHistory }, this.#effects, now);
+    this.#memberships = new Memberships(this.#process, () => clock.requestTurn(), () => clock.now(), history);
+    this.#record({ kind: "start", at: now, node: self.id });
+    clock.wakeAt(now);
+  }
+
+  /** The network, which needs this sink to be made, and is needed before the first turn. */
+  attach(network: Network): void {
+    this.#network = network;
+  }
+
+  get network(): Network | undefined {
+    return this.#network;
+  }
+
+  get process(): Process {
+    return this.#process;
+  }
+
+  get status(): ClusterStatus {
+    return this.#status;
+  }
+
+  // Commands of the node's owner.
+
+  foundAlone(): void {
+    this.#process.cluster.foundAlone();
+    this.#clock.requestTurn();
+  }
+
+  foundWith(addresses: readonly string[]): void {
+    this.#process.cluster.foundWith(addresses);
+    this.#clock.requestTurn();
+  }
+
+  /**
+   * Joins several groups in one atomic step. `done` tells of a refusal, or that the directory has let the node in; each
+   * application hears `joined` once its state is there. The returned function gives the joins up.
+   */
+  join(requests: readonly JoinRequest[], done: (refusal: JoinRefusal | undefined) => void): () => void {
+    const twice = requests.find(({ name }) => this.#memberships.isExpected(name));
+    if (twice !== undefined) {
+      done({ code: "already-member", name: twice.name });
+      return () => {};
+    }
+    for (const { name, application } of requests) this.#memberships.expect(name, application);
+    const number = this.#process.join(requests.map(({ name, digest }) => ({ name, digest })));
+    this.#joins.set(number, { requests, done });
+    this.#clock.requestTurn();
+    return () => {
+      for (const { name } of requests) this.#memberships.forget(name);
+      this.#joins.delete(number);
+    };
+  }
+
+  /** Leaves all groups and the cluster in good order; the status becomes `closed`. */
+  close(): void {
+    this.#closing = true;
+    this.#process.close();
+    this.#clock.requestTurn();
+  }
+
+  /** Ends without a word to anybody, as a crash would. */
+  abandon(): void {
+    this.#closing = true;
+    this.#clock.wakeAt(Number.POSITIVE_INFINITY);
+  }
+
+  // What the clock calls.
+
+  wake(): void {
+    this.#process.tick(this.#clock.now());
+    this.turn();
+  }
+
+  turn(): void {
+    const network = this.#network as Network;
+    const wallTime = this.#clock.wallTime();
+    for (let round = 0; round < ROUNDS_MAX; round++) {
+      this.#process.endTurn(this.#clock.now(), wallTime);
+      for (const effect of this.#effects.take()) this.#perform(effect, network);
+      if (this.#effects.empty && !this.#process.hasUnfinished) break;
+    }
+    network.flush();
+    if (!this.#effects.empty || this.#process.hasUnfinished) this.#clock.requestTurn();
+    if (this.#status !== "closed" && this.#status !== "excluded") this.#clock.wakeAt(this.#process.deadline);
+  }
+
+  // What the network tells.
+
+  identity(): { readonly record: NodeRecord; readonly cluster: string } {
+    return { record: this.#options.self, cluster: this.#process.cluster.view?.cluster ?? "" };
+  }
+
+  admit(peer: NodeRecord, cluster: string): Refusal | undefined {
+    const own = this.#process.cluster.view?.cluster;
+    if (peer.id === this.#options.self.id) return "same-id";
+    if (own !== undefined && cluster !== "" && cluster !== own) return "foreign-cluster";
+    if (this.#process.cluster.hasRemoved(peer.id)) return "excluded";
+    if (this.#status === "closed") return "closing";
+    return undefined;
+  }
+
+  met(peer: NodeRecord, _cluster: string, _address: string): void {
+    if (peer.id !== this.#options.self.id && this.#process.cluster.view === undefined) this.#link(peer);
+  }
+
+  called(peer: NodeRecord, _cluster: string): void {
+    if (!this.#closing && this.#status !== "excluded") this.#link(peer);
+  }
+
+  unreachable(address: string, why: string): void {
+    this.#listener.noticed("address does not answer", { address, why });
+  }
+
+  refused(address: string, refusal: Refusal, detail: string): void {
+    this.#listener.noticed("handshake refused", { address, refusal, detail });
+    if (refusal !== "excluded" || this.#process.cluster.view === undefined) return;
+    this.#process.cluster.excluded();
+    this.#clock.requestTurn();
+  }
+
+  linkUp(id: NodeId): void {
+    const peer = this.#records.get(id);
+    if (peer === undefined) return;
+    this.#linked.add(id);
+    this.#process.linkUp(peer, this.#clock.now());
+    this.#clock.requestTurn();
+  }
+
+  linkDown(id: NodeId, evidence: Evidence): void {
+    this.#linked.delete(id);
+    this.#process.linkDown(id, evidence !== "lost", this.#clock.now());
+    const { view } = this.#process.cluster;
+    if (evidence !== "lost" && view?.nodes.some((node) => node.id === id) !== true) this.#unlink(id);
+    this.#clock.requestTurn();
+  }
+
+  frame(from: NodeId, frame: Uint8Array, slab: Slab | undefined): void {
+    const now = this.#clock.now();
+    if (frame[4] === FRAME_PACKET) {
+      const packet = Packet.parse(frame, slab);
+      if (packet === undefined) this.garbage(from, "packet");
+      else this.#process.packet(from, packet, now);
+    } else {
+      const message = parseControl(frame);
+      if (message === undefined) this.garbage(from, "control message");
+      else this.#process.receive(from, message, now);
+    }
+    this.#clock.requestTurn();
+  }
+
+  alive(id: NodeId, stalledMs: number): void {
+    this.#process.alive(id, stalledMs, this.#clock.now());
+  }
+
+  garbage(from: string, what: string): void {
+    this.garbageCount++;
+    this.#listener.noticed("garbage dropped", { from, what });
+  }
+
+  // Effects.
+
+  #perform(effect: Effect, network: Network): void {
+    switch (effect.kind) {
+      case "link":
+        this.#link(effect.peer);
+        break;
+      case "unlink":
+        this.#unlink(effect.id);
+        break;
+      case "send": {
+        const frame = controlFrame(effect.message);
+        const lane = laneOf(effect.message);
+        for (const to of effect.to) network.send(to, lane, frame);
+        break;
+      }
+      case "multicast":
+        for (const to of effect.to) network.send(to, "bulk", effect.packet.bytes);
+        break;
+      case "status":
+        this.#statusChanged(effect.status, effect.detail);
+        break;
+      case "cluster":
+        this.#listener.clusterInstalled(effect.view);
+        break;
+      case "joinRefused":
+        this.#listener.joinRefused(effect.code, effect.detail);
+        break;
+      case "joinOutcome":
+        this.#joinOutcome(effect.request, effect.refusals);
+        break;
+      case "accepted": {
+        const { number, proposal } = effect;
+        this.#record({ kind: "accept", at: this.#clock.now(), node: this.#options.self.id, number, proposal });
+        break;
+      }
+      case "decided":
+        this.#recordView(effect.view, effect.proposal);
+        break;
+      case "directory": {
+        const { index, digest } = effect;
+        this.#record({ kind: "directory", at: this.#clock.now(), node: this.#options.self.id, index, digest });
+        break;
+      }
+      default:
+        this.#memberships.perform(effect);
+    }
+  }
+
+  #link(peer: NodeRecord): void {
+    if (peer.id === this.#options.self.id) return;
+    this.#records.set(peer.id, peer);
+    this.#network?.link(peer);
+  }
+
+  #unlink(id: NodeId): void {
+    this.#records.delete(id);
+    this.#linked.delete(id);
+    this.#network?.unlink(id);
+  }
+
+  #statusChanged(status: ClusterStatus, detail: string): void {
+    const at = this.#clock.now();
+    const node = this.#options.self.id;
+    if (status === "blocked") this.#record({ kind: "blocked", at, node });
+    else if (status === "primary" && this.#status === "blocked") this.#record({ kind: "unblocked", at, node });
+    else if (status === "excluded") this.#record({ kind: "exclude", at, node });
+    else if (status === "closed") this.#record({ kind: "close", at, node });
+    this.#status = status;
+    this.#listener.statusChanged(status, detail);
+  }
+
+  #joinOutcome(request: number, refusals: readonly JoinRefusal[]): void {
+    const join = this.#joins.get(request);
+    if (join === undefined) return;
+    this.#joins.delete(request);
+    if (refusals.length > 0) for (const { name } of join.requests) this.#memberships.forget(name);
+    join.done(refusals[0]);
+  }
+
+  #recordView(view: ClusterView, proposal: string): void {
+    const nodes = view.nodes.map(({ id }) => id);
+    const { number, acceptors: members } = view;
+    const at = this.#clock.now();
+    this.#record({ kind: "install", at, node: this.#options.self.id, group: "", number, members, nodes, proposal });
+  }
+
+  #record(event: HistoryEvent): void {
+    this.#options.history?.(event);
+  }
+}
+
+function hex(word: number): string {
+  return word.toString(16).padStart(8, "0");
+}

@@ -1,0 +1,228 @@
+/**
+ * The applications of one node and the groups that they are in: passes the core's upcalls to them, in order, and their
+ * commands to the core.
+ */
+import type { Effect, Ending } from "../protocol/effects.ts";
+import type { HistorySink } from "../protocol/history.ts";
+import type { Process } from "../protocol/process.ts";
+import type { GroupView, NodeId } from "../protocol/view.ts";
+import type { Application, Membership, StateLoader, StateReader } from "./application.ts";
+
+const NO_VIEW: GroupView = { number: 0, members: [], synced: [] };
+
+type GroupEffect = Extract<Effect, { readonly group: number }>;
+
+/** The name of a group in histories: a group that is made anew under an old name is another group. */
+export function historyName(name: string, group: number): string {
+  return `${name}/${group}`;
+}
+
+class Attendance implements Membership {
+  readonly name: string;
+  readonly group: number;
+  readonly self: NodeId;
+  readonly application: Application;
+  readonly readers = new Map<string, StateReader>();
+  readonly flushes = new Map<number, (ending: Ending | undefined) => void>();
+  loader: StateLoader | undefined;
+  view: GroupView = NO_VIEW;
+  ended: Ending | undefined;
+  readonly #process: Process;
+  readonly #requestTurn: () => void;
+
+  constructor(name: string, group: number, application: Application, process: Process, requestTurn: () => void) {
+    this.name = name;
+    this.group = group;
+    this.application = application;
+    this.self = process.self.id;
+    this.#process = process;
+    this.#requestTurn = requestTurn;
+  }
+
+  send(flavour: number, tag: number, payload: Uint8Array): boolean {
+    const member = this.#member();
+    return member !== undefined && member.send(flavour, tag, payload);
+  }
+
+  flush(copies: number | undefined, done: (ending: Ending | undefined) => void): void {
+    const member = this.#member();
+    if (member === undefined) done(this.ended ?? "closed");
+    else this.flushes.set(member.flush(copies), done);
+  }
+
+  openQuery(): number {
+    return this.#member()?.openQuery() ?? 0;
+  }
+
+  queryDelivered(query: number, members: readonly NodeId[]): void {
+    this.#member()?.queryDelivered(query, members);
+  }
+
+  closeQuery(query: number): void {
+    this.#member()?.closeQuery(query);
+  }
+
+  answer(to: NodeId, query: number, status: "value" | "null" | "abort", value: Uint8Array): void {
+    this.#member()?.answer(to, query, status, value);
+  }
+
+  leave(): void {
+    this.#member()?.leave();
+  }
+
+  #member(): ReturnType<Process["member"]> {
+    if (this.ended !== undefined) return undefined;
+    this.#requestTurn();
+    const member = this.#process.member(this.group);
+    return member?.ended ? undefined : member;
+  }
+}
+
+export class Memberships {
+  readonly #process: Process;
+  readonly #requestTurn: () => void;
+  readonly #history: HistorySink | undefined;
+  readonly #now: () => number;
+  readonly #groups = new Map<number, Attendance>();
+  /** Applications that wait for the directory to let them in, by group name. */
+  readonly #expected = new Map<string, Application>();
+
+  constructor(process: Process, requestTurn: () => void, now: () => number, history: HistorySink | undefined) {
+    this.#process = process;
+    this.#requestTurn = requestTurn;
+    this.#now = now;
+    this.#history = history;
+  }
+
+  isExpected(name: string): boolean {
+    return this.#expected.has(name);
+  }
+
+  expect(name: string, application: Application): void {
+    this.#expected.set(name, application);
+  }
+
+  /** The application is not wanted any more; if the directory lets it in all the same, it leaves again. */
+  forget(name: string): void {
+    this.#expected.delete(name);
+  }
+
+  perform(effect: GroupEffect): void {
+    if (effect.kind === "entered") {
+      this.#entered(effect.group, effect.name);
+      return;
+    }
+    const attendance = this.#groups.get(effect.group);
+    if (attendance === undefined) {
+      if (effect.kind === "deliver") effect.packet.release();
+      return;
+    }
+    this.#upcall(attendance, effect);
+  }
+
+  #upcall(attendance: Attendance, effect: Exclude<GroupEffect, { kind: "entered" }>): void {
+    const { application } = attendance;
+    switch (effect.kind) {
+      case "deliver":
+        application.deliver(effect.packet, effect.point);
+        effect.packet.release();
+        break;
+      case "install":
+        attendance.view = effect.view;
+        this.#record(attendance, "install");
+        application.install(effect.view);
+        break;
+      case "sent":
+        if (application.recordsSends) application.sent(effect.packet, effect.view);
+        break;
+      case "capture":
+        attendance.readers.set(`${effect.joiner} ${effect.since}`, application.capture());
+        break;
+      case "pull":
+        this.#pull(attendance, effect.joiner, effect.since);
+        break;
+      case "release": {
+        const key = `${effect.joiner} ${effect.since}`;
+        attendance.readers.get(key)?.close();
+        attendance.readers.delete(key);
+        break;
+      }
+      case "load":
+        attendance.loader = application.load();
+        break;
+      case "chunk":
+        this.#chunk(attendance, effect.since, effect.chunk, effect.last);
+        break;
+      case "joined":
+        application.joined(attendance, effect.created);
+        break;
+      case "room":
+        application.room();
+        break;
+      case "blocked":
+        application.blocked(effect.blocked);
+        break;
+      case "flushed": {
+        const done = attendance.flushes.get(effect.flush);
+        attendance.flushes.delete(effect.flush);
+        done?.(effect.ending);
+        break;
+      }
+      case "reply":
+        application.reply(effect.query, effect.from, effect.status, effect.value);
+        break;
+      case "queryComplete":
+        application.queryComplete(effect.query);
+        break;
+      case "ended":
+        attendance.ended = effect.how;
+        this.#groups.delete(effect.group);
+        this.#record(attendance, "end");
+        application.ended(effect.how);
+        break;
+    }
+  }
+
+  #entered(group: number, name: string): void {
+    const application = this.#expected.get(name);
+    if (application === undefined) {
+      this.#process.member(group)?.leave();
+      return;
+    }
+    this.#expected.delete(name);
+    this.#groups.set(group, new Attendance(name, group, application, this.#process, this.#requestTurn));
+  }
+
+  #pull(attendance: Attendance, joiner: NodeId, since: number): void {
+    attendance.readers.get(`${joiner} ${since}`)?.read((chunk) => {
+      this.#process.member(attendance.group)?.stateChunk(joiner, since, chunk);
+      this.#requestTurn();
+    });
+  }
+
+  #chunk(attendance: Attendance, since: number, chunk: Uint8Array, last: boolean): void {
+    const { loader } = attendance;
+    if (loader === undefined) return;
+    if (chunk.length > 0) loader.chunk(chunk);
+    if (!last) return;
+    attendance.loader = undefined;
+    loader.end((problem) => {
+      const member = this.#process.member(attendance.group);
+      if (problem === undefined) member?.stateLoaded(since);
+      else member?.leave();
+      this.#requestTurn();
+    });
+  }
+
+  #record(attendance: Attendance, kind: "install" | "end"): void {
+    if (this.#history === undefined) return;
+    const { self: node, view, ended } = attendance;
+    const group = historyName(attendance.name, attendance.group);
+    const at = this.#now();
+    if (kind === "install") {
+      this.#history({ kind, at, node, group, number: view.number, members: view.members });
+    } else if (ended !== undefined && ended !== "closed") {
+      this.#history({ kind: "end", at, node, group, why: ended });
+    }
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * The four doors between the core and the world. The driver is the same in production and in simulation; only what
+ * stands behind these interfaces differs.
+ */
+import type { NodeId, NodeRecord } from "../protocol/view.ts";
+import type { Slab } from "../wire/packet.ts";
+
+/** Control frames overtake bulk frames that wait in the same node's outbox; each lane by itself is FIFO. */
+export type Lane = "control" | "bulk";
+
+/**
+ * Reliable FIFO links between nodes. A link is between two incarnations; it survives lost connections by resuming at
+ * exactly the next byte, and when it cannot, it is reported `broken` and never resumes (rule C12).
+ */
+export interface Network {
+  /** Looks at an address whose owner is not known yet, once; the outcome is reported as `met`, `refused` or `unreachable`. */
+  seek(address: string): void;
+  /** Keeps a link to this node up until `unlink`; idempotent. */
+  link(peer: NodeRecord): void;
+  /** Forgets the node and what was queued for it. Later attempts of that incarnation are judged by `admit`. */
+  unlink(id: NodeId): void;
+  /**
+   * Queues a whole frame for a linked node; it is written at `flush`. The bytes are not copied and must not change
+   * afterwards. A frame for a node without a link is dropped.
+   */
+  send(to: NodeId, lane: Lane, frame: Uint8Array): void;
+  /** Writes what was queued in this turn. */
+  flush(): void;
+  /** Bytes queued for, or not yet acknowledged by, this node. */
+  backlogBytes(to: NodeId): number;
+  close(): void;
+}
+
+/** Why a link is down: a connection that ended or could not be made, and what that proves. */
+export type Evidence =
+  /** The connection ended or timed out; the node may well live. */
+  | "lost"
+  /** Its address refuses connections: nobody listens there any more. */
+  | "refused"
+  /** Its address is now answered by another incarnation. */
+  | "replaced"
+  /** The stream cannot resume without a gap. */
+  | "broken";
+
+/** Why a node refuses another at the handshake. */
+export type Refusal = "foreign-cluster" | "version" | "excluded" | "closing" | "same-id";
+
+/** What the network tells the driver. Calls come one at a time, never from within a call of `Network`. */
+export interface NetworkSink {
+  /** What this node says of itself in every handshake; `cluster` is "" while it is in none. */
+  identity(): { readonly record: NodeRecord; readonly cluster: string };
+  /** Whether to let this node link. */
+  admit(peer: NodeRecord, cluster: string): Refusal | undefined;
+  /** The owner of an address that was sought; it is not linked yet. */
+  met(peer: NodeRecord, cluster: string, address: string): void;
+  /** A node that is not linked yet dialled us. */
+  called(peer: NodeRecord, cluster: string): void;
+  unreachable(address: string, why: string): void;
+  refused(address: string, refusal: Refusal, detail: string): void;
+  /** Both directions work (again). */
+  linkUp(id: NodeId): void;
+  linkDown(id: NodeId, evidence: Evidence): void;
+  /** A whole frame, as it was passed to `send`, in FIFO order; the bytes are borrowed until the call returns unless the slab is retained. */
+  frame(from: NodeId, frame: Uint8Array, slab: Slab | undefined): void;
+  /** The peer's process is alive although its link may be silent; its event loop has been stalled for so long. */
+  alive(id: NodeId, stalledMs: number): void;
+  /** Bytes that were not a frame, or not from a member of this protocol, were dropped. */
+  garbage(from: string, what: string): void;
+}
+
+export interface Clock {
+  /** Monotonic milliseconds; safety never depends on it. */
+  now(): number;
+  /** Milliseconds since 1970, for `context.time`. */
+  wallTime(): number;
+  /** Asks for one call of the driver's `turn`, after the inputs that are ready now; idempotent until then. */
+  requestTurn(): void;
+  /** Asks for a call of the driver's `wake` at this time; replaces an earlier request. Infinity asks for none. */
+  wakeAt(time: number): void;
+}
+
+export interface Entropy {
+  /** 32 unpredictable bits. */
+  word(): number;
+}

@@ -1,0 +1,262 @@
+/**
+ * The application of simulated groups: it keeps digests of what it was told, in the order in which the guarantees
+ * promise it, and records every send, delivery, flush, query and state in the run's history.
+ */
+import { hashString } from "../base/random.ts";
+import type { HistoryFlavour, HistorySink } from "../protocol/history.ts";
+import type { GroupView, NodeId } from "../protocol/view.ts";
+import type { Application, DeliveryPoint, Ending, Membership, ReplyStatus, StateLoader, StateReader } from "../runtime/application.ts";
+import { historyName } from "../runtime/memberships.ts";
+import { FIFO, MessageCursor, type Packet, SAFE, TOTAL } from "../wire/packet.ts";
+
+const UPDATE = 0;
+const QUERY = 1;
+const NOTHING = new Uint8Array(0);
+
+export interface CounterHooks {
+  readonly node: NodeId;
+  readonly now: () => number;
+  readonly history: HistorySink;
+  readonly ended: (how: Ending) => void;
+  readonly joined: () => void;
+}
+
+/** Unique in the whole run: who made it, and its number. */
+function messageId(node: NodeId, group: number, number: number): string {
+  return `${node}:${group}.${number}`;
+}
+
+export class Counter implements Application {
+  readonly recordsSends = true;
+  membership: Membership | undefined;
+  isBlocked = false;
+  view: GroupView = { number: 0, members: [], synced: [] };
+  delivered = 0;
+  sentCount = 0;
+  flushesPending = 0;
+  queriesPending = 0;
+  readonly #hooks: CounterHooks;
+  /** What was delivered in total order, as one running hash; fifo messages, as one running hash per sender. */
+  #total = 0;
+  #fifo = new Map<NodeId, number>();
+  #group = "";
+  #flush = 0;
+  readonly #queries = new Map<number, { readonly id: string; replies: number; readonly wanted: number }>();
+  #partial = new Map<string, Uint8Array[]>();
+
+  constructor(hooks: CounterHooks) {
+    this.#hooks = hooks;
+  }
+
+  /** Sends one update; false when there was no room or there is no group. */
+  send(flavour: number, paddingBytes = 0): boolean {
+    const { membership } = this;
+    if (membership === undefined) return false;
+    const id = messageId(membership.self, membership.group, this.sentCount);
+    if (!membership.send(flavour, UPDATE, encodeId(id, paddingBytes))) return false;
+    this.sentCount++;
+    return true;
+  }
+
+  flush(copies?: number): void {
+    const { membership } = this;
+    if (membership === undefined) return;
+    const flush = `${membership.self}:${membership.group}.f${this.#flush++}`;
+    const { node, now, history } = this.#hooks;
+    const group = this.#group;
+    this.flushesPending++;
+    history({ kind: "flush-begin", at: now(), node, group, flush, ...(copies === undefined ? {} : { copies }) });
+    membership.flush(copies, (ending) => {
+      this.flushesPending--;
+      history({ kind: "flush-end", at: now(), node, group, flush, outcome: ending === undefined ? "held" : "rejected" });
+    });
+  }
+
+  query(flavour: number, wanted: number): void {
+    const { membership } = this;
+    if (membership === undefined) return;
+    const number = membership.openQuery();
+    const id = messageId(membership.self, membership.group, this.sentCount);
+    if (!membership.send(flavour, QUERY, encodeQuery(id, number))) {
+      membership.closeQuery(number);
+      return;
+    }
+    this.sentCount++;
+    this.queriesPending++;
+    this.#queries.set(number, { id, replies: 0, wanted });
+    this.#record({ kind: "query", query: id, wanted });
+  }
+
+  digest(): string {
+    let fifo = 0;
+    for (const [sender, hash] of this.#fifo) fifo = (fifo + hashString(sender, hash)) >>> 0;
+    return `${this.#total.toString(16)}.${fifo.toString(16)}`;
+  }
+
+  joined(membership: Membership, _created: boolean): void {
+    this.membership = membership;
+    this.#group = historyName(membership.name, membership.group);
+  }
+
+  install(view: GroupView): void {
+    const isFirst = this.view.number === 0;
+    this.view = view;
+    this.#partial.clear();
+    this.#record({ kind: "state", view: view.number, digest: this.digest(), loaded: isFirst });
+    if (isFirst) this.#hooks.joined();
+  }
+
+  deliver(packet: Packet, point: DeliveryPoint): void {
+    const cursor = new MessageCursor(packet);
+    const flavour = flavourName(packet.flavour);
+    while (cursor.next()) {
+      const payload = this.#whole(packet, cursor, point);
+      if (payload === undefined) continue;
+      const isQuery = cursor.tag === QUERY;
+      const number = isQuery ? new DataView(payload.buffer, payload.byteOffset).getUint32(0, true) : 0;
+      const id = decodeId(isQuery ? payload.subarray(4) : payload);
+      this.delivered++;
+      if (packet.flavour === FIFO) this.#fifo.set(point.sender, hashString(id, this.#fifo.get(point.sender) ?? 1));
+      else this.#total = hashString(id, this.#total);
+      this.#record({ kind: "deliver", view: point.view.number, message: id, sender: point.sender, flavour });
+      if (isQuery) this.#answer(number, id, point);
+    }
+  }
+
+  sent(packet: Packet, view: GroupView): void {
+    const cursor = new MessageCursor(packet);
+    const { node, now, history } = this.#hooks;
+    while (cursor.next()) {
+      if (packet.more) return;
+      const payload = cursor.payload();
+      const message = decodeId(cursor.tag === QUERY ? payload.subarray(4) : payload);
+      if (message === "") continue;
+      history({
+        kind: "send",
+        at: now(),
+        node,
+        group: this.#group,
+        view: view.number,
+        message,
+        flavour: flavourName(packet.flavour),
+      });
+    }
+  }
+
+  capture(): StateReader {
+    const text = JSON.stringify({ total: this.#total, fifo: [...this.#fifo] });
+    const bytes = Uint8Array.from(text, (letter) => letter.charCodeAt(0));
+    let at = 0;
+    return {
+      read: (callback) => {
+        const from = at;
+        at += 256;
+        callback(from < bytes.length ? bytes.subarray(from, at) : undefined);
+      },
+      close: () => {},
+    };
+  }
+
+  load(): StateLoader {
+    let text = "";
+    return {
+      chunk: (bytes) => {
+        text += String.fromCharCode(...bytes);
+      },
+      end: (callback) => {
+        const state = JSON.parse(text) as { total: number; fifo: [string, number][] };
+        this.#total = state.total;
+        this.#fifo = new Map(state.fifo);
+        callback(undefined);
+      },
+    };
+  }
+
+  room(): void {}
+
+  blocked(blocked: boolean): void {
+    this.isBlocked = blocked;
+  }
+
+  reply(query: number, from: NodeId, status: ReplyStatus, _value: Uint8Array): void {
+    const asked = this.#queries.get(query);
+    if (asked === undefined) return;
+    this.#record({ kind: "reply", query: asked.id, member: from, status });
+    if (status === "abort") this.#endQuery(query, "aborted");
+    else if (status === "value" && ++asked.replies === asked.wanted) this.#endQuery(query, "enough");
+  }
+
+  queryComplete(query: number): void {
+    this.#endQuery(query, "complete");
+  }
+
+  ended(how: Ending): void {
+    for (const query of [...this.#queries.keys()]) this.#endQuery(query, "rejected");
+    this.membership = undefined;
+    this.#hooks.ended(how);
+  }
+
+  #endQuery(query: number, outcome: "enough" | "complete" | "aborted" | "rejected"): void {
+    const asked = this.#queries.get(query);
+    if (asked === undefined) return;
+    this.#queries.delete(query);
+    this.queriesPending--;
+    this.membership?.closeQuery(query);
+    this.#record({ kind: "query-end", query: asked.id, outcome });
+  }
+
+  #answer(number: number, id: string, point: DeliveryPoint): void {
+    const { membership } = this;
+    if (membership === undefined) return;
+    if (point.own) membership.queryDelivered(number, point.view.members);
+    // A few members have nothing to say, and very few object; which ones is the same in every run of a seed.
+    const die = hashString(`${id} ${membership.self}`) % 64;
+    const status = die === 0 ? "abort" : die < 6 ? "null" : "value";
+    membership.answer(point.sender, number, status, NOTHING);
+  }
+
+  /** The whole message, once its last fragment is there. */
+  #whole(packet: Packet, cursor: MessageCursor, point: DeliveryPoint): Uint8Array | undefined {
+    const key = `${point.sender} ${packet.flavour}`;
+    const parts = this.#partial.get(key);
+    if (packet.more) {
+      const part = cursor.payload().slice();
+      if (parts === undefined) this.#partial.set(key, [part]);
+      else parts.push(part);
+      return undefined;
+    }
+    if (parts === undefined) return cursor.payload();
+    this.#partial.delete(key);
+    return parts[0];
+  }
+
+  #record(event: DistributedOmit): void {
+    const { node, now, history } = this.#hooks;
+    history({ ...event, at: now(), node, group: this.#group } as Parameters<HistorySink>[0]);
+  }
+}
+
+type Recorded = Parameters<HistorySink>[0];
+type DistributedOmit = Recorded extends infer E ? (E extends { group: string } ? Omit<E, "at" | "node" | "group"> : never) : never;
+
+function flavourName(flavour: number): HistoryFlavour {
+  return flavour === FIFO ? "fifo" : flavour === TOTAL ? "total" : flavour === SAFE ? "safe" : "causal";
+}
+
+function encodeId(id: string, paddingBytes: number): Uint8Array {
+  const bytes = new Uint8Array(id.length + 1 + paddingBytes);
+  for (let index = 0; index < id.length; index++) bytes[index] = id.charCodeAt(index);
+  return bytes;
+}
+
+function encodeQuery(id: string, number: number): Uint8Array {
+  const bytes = new Uint8Array(id.length + 5);
+  new DataView(bytes.buffer).setUint32(0, number, true);
+  bytes.set(encodeId(id, 0), 4);
+  return bytes;
+}
+
+function decodeId(bytes: Uint8Array): string {
+  const end = bytes.indexOf(0);
+  return String.fromCharCode(...bytes.subarray(0, end < 0 ? bytes.length : end));
+}

@@ -1,0 +1,352 @@
+/**
+ * The simulated network: hosts with addresses, and reliable FIFO links between the incarnations that run on them, with
+ * the same contract as the real one (`runtime/ports.ts`). What may go wrong is a rule on the direction from one host to
+ * another: it may be cut, slow, or shake; a link may lose its connection at any time and resumes at the next frame.
+ */
+import { Deque } from "../base/deque.ts";
+import type { Random } from "../base/random.ts";
+import type { NodeId, NodeRecord } from "../protocol/view.ts";
+import type { Lane, Network, NetworkSink } from "../runtime/ports.ts";
+
+export interface FabricClock {
+  readonly now: number;
+  /** Runs `action` at `time`; for a node, not while it is paused. */
+  at(time: number, action: () => void, host?: string): void;
+}
+
+export interface LinkRule {
+  cut: boolean;
+  /** Added to the latency of every frame. */
+  delayMs: number;
+  jitterMs: number;
+}
+
+interface Frame {
+  readonly bytes: Uint8Array;
+  readonly lane: Lane;
+}
+
+/** One direction of a link. */
+class Direction {
+  readonly waiting = new Deque<Frame>();
+  controlAt = 0;
+  bulkAt = 0;
+  readonly inFlight = { control: new Deque<Frame>(), bulk: new Deque<Frame>() };
+  /** Bumped when the connection is lost: what was in flight is sent again after the link is up. */
+  connection = 0;
+  backlogBytes = 0;
+}
+
+/** A link between two incarnations: `a` and `b` in the order of their ids. */
+interface Link {
+  readonly ends: readonly [Endpoint, Endpoint];
+  readonly directions: readonly [Direction, Direction];
+  up: boolean;
+  broken: boolean;
+}
+
+class Endpoint implements Network {
+  readonly record: NodeRecord;
+  readonly host: string;
+  readonly sink: NetworkSink;
+  readonly peers = new Map<NodeId, NodeRecord>();
+  alive = true;
+  readonly #fabric: Fabric;
+
+  constructor(fabric: Fabric, record: NodeRecord, sink: NetworkSink) {
+    this.#fabric = fabric;
+    this.record = record;
+    this.host = record.address;
+    this.sink = sink;
+  }
+
+  seek(address: string): void {
+    this.#fabric.seek(this, address);
+  }
+
+  link(peer: NodeRecord): void {
+    if (this.peers.has(peer.id)) return;
+    this.peers.set(peer.id, peer);
+    this.#fabric.dial(this, peer);
+  }
+
+  unlink(id: NodeId): void {
+    if (this.peers.delete(id)) this.#fabric.forget(this, id);
+  }
+
+  send(to: NodeId, lane: Lane, frame: Uint8Array): void {
+    if (this.peers.has(to)) this.#fabric.send(this, to, { bytes: frame, lane });
+  }
+
+  flush(): void {}
+
+  backlogBytes(to: NodeId): number {
+    return this.#fabric.backlogBytes(this, to);
+  }
+
+  close(): void {
+    this.#fabric.crash(this.record.id);
+  }
+}
+
+const REDIAL_MS = 40;
+
+export class Fabric {
+  readonly #clock: FabricClock;
+  readonly #random: Random;
+  readonly #endpoints = new Map<NodeId, Endpoint>();
+  readonly #byAddress = new Map<string, Endpoint>();
+  readonly #links = new Map<string, Link>();
+  readonly #rules = new Map<string, LinkRule>();
+  latencyMs = 0.2;
+  jitterMs = 0.3;
+  framesDelivered = 0;
+  bytesDelivered = 0;
+
+  constructor(clock: FabricClock, random: Random) {
+    this.#clock = clock;
+    this.#random = random;
+  }
+
+  attach(record: NodeRecord, sink: NetworkSink): Network {
+    const endpoint = new Endpoint(this, record, sink);
+    this.#endpoints.set(record.id, endpoint);
+    this.#byAddress.set(record.address, endpoint);
+    return endpoint;
+  }
+
+  /** The rule for frames from one host to another; it may be changed at any time. */
+  rule(from: string, to: string): LinkRule {
+    const key = `${from}>${to}`;
+    const known = this.#rules.get(key);
+    if (known !== undefined) return known;
+    const rule = { cut: false, delayMs: 0, jitterMs: 0 };
+    this.#rules.set(key, rule);
+    return rule;
+  }
+
+  /** Ends all cuts, delays and shaking. */
+  heal(): void {
+    this.#rules.clear();
+    for (const link of this.#links.values()) for (const side of SIDES) this.#pump(link, side);
+  }
+
+  /** The incarnation is gone: its connections end, and its address refuses others until the next one listens there. */
+  crash(id: NodeId): void {
+    const endpoint = this.#endpoints.get(id);
+    if (endpoint === undefined || !endpoint.alive) return;
+    endpoint.alive = false;
+    if (this.#byAddress.get(endpoint.host) === endpoint) this.#byAddress.delete(endpoint.host);
+    this.#endpoints.delete(id);
+    for (const [key, link] of this.#links) {
+      const side = link.ends[0] === endpoint ? 0 : link.ends[1] === endpoint ? 1 : undefined;
+      if (side === undefined) continue;
+      this.#links.delete(key);
+      const peer = link.ends[side === 0 ? 1 : 0];
+      const wasUp = link.up;
+      link.up = false;
+      if (wasUp && !this.rule(endpoint.host, peer.host).cut) this.#tell(peer, () => peer.sink.linkDown(id, "lost"));
+      this.#redial(peer, endpoint.record);
+    }
+  }
+
+  /** Loses the connection of a link, if there is one; it is made again soon. */
+  disconnect(a: NodeId, b: NodeId): boolean {
+    const link = this.#links.get(linkKey(a, b));
+    if (link === undefined || !link.up) return false;
+    this.#down(link, "lost");
+    this.#redial(link.ends[0], link.ends[1].record);
+    return true;
+  }
+
+  seek(from: Endpoint, address: string): void {
+    this.#later(from, () => {
+      const found = this.#byAddress.get(address);
+      if (found === undefined || !this.#reach(from, found)) {
+        from.sink.unreachable(address, found === undefined ? "refused" : "time-out");
+        return;
+      }
+      const identity = from.sink.identity();
+      const refusal = found.sink.admit(from.record, identity.cluster);
+      if (refusal !== undefined) from.sink.refused(address, refusal, "");
+      else from.sink.met(found.record, found.sink.identity().cluster, address);
+    });
+  }
+
+  dial(from: Endpoint, peer: NodeRecord): void {
+    this.#later(from, () => this.#handshake(from, peer));
+  }
+
+  forget(from: Endpoint, id: NodeId): void {
+    const key = linkKey(from.record.id, id);
+    const link = this.#links.get(key);
+    if (link === undefined) return;
+    this.#links.delete(key);
+    const wasUp = link.up;
+    link.up = false;
+    const peer = link.ends[0] === from ? link.ends[1] : link.ends[0];
+    if (wasUp && this.#reach(from, peer)) this.#tell(peer, () => peer.sink.linkDown(from.record.id, "lost"));
+    this.#redial(peer, from.record);
+  }
+
+  send(from: Endpoint, to: NodeId, frame: Frame): void {
+    const key = linkKey(from.record.id, to);
+    let link = this.#links.get(key);
+    if (link === undefined) {
+      const peer = this.#endpoints.get(to);
+      if (peer === undefined) return;
+      link = this.#make(from, peer);
+    }
+    const side = link.ends[0] === from ? 0 : 1;
+    const direction = link.directions[side];
+    direction.waiting.push(frame);
+    direction.backlogBytes += frame.bytes.length;
+    this.#pump(link, side);
+  }
+
+  backlogBytes(from: Endpoint, to: NodeId): number {
+    const link = this.#links.get(linkKey(from.record.id, to));
+    return link?.directions[link.ends[0] === from ? 0 : 1].backlogBytes ?? 0;
+  }
+
+  #handshake(from: Endpoint, peer: NodeRecord): void {
+    if (!from.alive || !from.peers.has(peer.id)) return;
+    const listening = this.#byAddress.get(peer.address);
+    if (listening === undefined) {
+      // Nobody listens: the host answers at once, if it can be reached.
+      if (!this.rule(from.host, peer.address).cut && !this.rule(peer.address, from.host).cut) {
+        this.#tell(from, () => from.sink.linkDown(peer.id, "refused"));
+      }
+      this.#redial(from, peer);
+      return;
+    }
+    if (!this.#reach(from, listening)) {
+      this.#redial(from, peer);
+      return;
+    }
+    if (listening.record.id !== peer.id) {
+      this.#tell(from, () => from.sink.linkDown(peer.id, "replaced"));
+      this.#redial(from, peer);
+      return;
+    }
+    const existing = this.#links.get(linkKey(from.record.id, peer.id));
+    if (existing?.up) return;
+    const refusal = listening.sink.admit(from.record, from.sink.identity().cluster);
+    if (refusal !== undefined) {
+      this.#tell(from, () => from.sink.refused(peer.address, refusal, ""));
+      this.#redial(from, peer);
+      return;
+    }
+    if (!listening.peers.has(from.record.id)) {
+      this.#tell(listening, () => listening.sink.called(from.record, from.sink.identity().cluster));
+      this.#redial(from, peer);
+      return;
+    }
+    const link = existing ?? this.#make(from, listening);
+    link.up = true;
+    for (const end of SIDES) {
+      const [own, other] = [link.ends[end], link.ends[end === 0 ? 1 : 0]];
+      this.#tell(own, () => {
+        if (link.up) own.sink.linkUp(other.record.id);
+      });
+      this.#pump(link, end);
+    }
+  }
+
+  #make(from: Endpoint, to: Endpoint): Link {
+    const ends: [Endpoint, Endpoint] = from.record.id < to.record.id ? [from, to] : [to, from];
+    const link: Link = { ends, directions: [new Direction(), new Direction()], up: false, broken: false };
+    this.#links.set(linkKey(from.record.id, to.record.id), link);
+    return link;
+  }
+
+  #down(link: Link, evidence: "lost"): void {
+    link.up = false;
+    for (const end of SIDES) {
+      const direction = link.directions[end];
+      direction.connection++;
+      // What was under way is sent again, before what waits.
+      for (const lane of [direction.inFlight.bulk, direction.inFlight.control]) {
+        for (let frame = lane.pop(); frame !== undefined; frame = lane.pop()) direction.waiting.unshift(frame);
+      }
+      const [own, other] = [link.ends[end], link.ends[end === 0 ? 1 : 0]];
+      this.#tell(own, () => own.sink.linkDown(other.record.id, evidence));
+    }
+  }
+
+  /** Puts what waits under way, as far as the link and its rule allow. */
+  #pump(link: Link, side: 0 | 1): void {
+    const from = link.ends[side];
+    const to = link.ends[side === 0 ? 1 : 0];
+    const rule = this.rule(from.host, to.host);
+    if (!link.up || rule.cut) return;
+    const direction = link.directions[side];
+    for (let frame = direction.waiting.shift(); frame !== undefined; frame = direction.waiting.shift()) {
+      const { lane } = frame;
+      const latency = this.#latency(rule);
+      const after = lane === "control" ? direction.controlAt : direction.bulkAt;
+      const time = Math.max(after, this.#clock.now + latency);
+      if (lane === "control") direction.controlAt = time;
+      else direction.bulkAt = time;
+      direction.inFlight[lane].push(frame);
+      const { connection } = direction;
+      this.#clock.at(time, () => this.#arrive(link, side, lane, connection), to.host);
+    }
+  }
+
+  #arrive(link: Link, side: 0 | 1, lane: Lane, connection: number): void {
+    const direction = link.directions[side];
+    if (direction.connection !== connection || !link.up) return;
+    const from = link.ends[side];
+    const to = link.ends[side === 0 ? 1 : 0];
+    if (this.rule(from.host, to.host).cut) {
+      // Cut while under way: it will be sent again when the cut heals, in its place.
+      for (let frame = direction.inFlight[lane].pop(); frame !== undefined; frame = direction.inFlight[lane].pop()) {
+        direction.waiting.unshift(frame);
+      }
+      direction.connection++;
+      const other = lane === "control" ? "bulk" : "control";
+      for (let frame = direction.inFlight[other].pop(); frame !== undefined; frame = direction.inFlight[other].pop()) {
+        direction.waiting.unshift(frame);
+      }
+      return;
+    }
+    const frame = direction.inFlight[lane].shift();
+    if (frame === undefined) return;
+    direction.backlogBytes -= frame.bytes.length;
+    this.framesDelivered++;
+    this.bytesDelivered += frame.bytes.length;
+    to.sink.frame(from.record.id, frame.bytes, undefined);
+  }
+
+  #reach(a: Endpoint, b: Endpoint): boolean {
+    return a.alive && b.alive && !this.rule(a.host, b.host).cut && !this.rule(b.host, a.host).cut;
+  }
+
+  #redial(from: Endpoint, peer: NodeRecord): void {
+    if (!from.alive) return;
+    const time = this.#clock.now + REDIAL_MS * (0.5 + this.#random.fraction());
+    this.#clock.at(time, () => this.#handshake(from, peer), from.host);
+  }
+
+  #later(from: Endpoint, action: () => void): void {
+    const time = this.#clock.now + this.#latency(undefined) * 2;
+    this.#clock.at(time, () => from.alive && action(), from.host);
+  }
+
+  /** An upcall, outside of the call that caused it. */
+  #tell(endpoint: Endpoint, upcall: () => void): void {
+    this.#clock.at(this.#clock.now + 0.01, () => endpoint.alive && upcall(), endpoint.host);
+  }
+
+  #latency(rule: LinkRule | undefined): number {
+    const jitter = this.jitterMs + (rule?.jitterMs ?? 0);
+    return this.latencyMs + (rule?.delayMs ?? 0) + this.#random.fraction() * jitter;
+  }
+}
+
+const SIDES = [0, 1] as const;
+
+function linkKey(a: NodeId, b: NodeId): string {
+  return a < b ? `${a} ${b}` : `${b} ${a}`;
+}

@@ -1,0 +1,277 @@
+/**
+ * A simulated world: nodes that run the production core and driver on a simulated clock, network and entropy. Everything
+ * that happens is an event at a time; the same seed makes the same world, event by event.
+ */
+import { DueHeap } from "../base/heap.ts";
+import { hashString, Random } from "../base/random.ts";
+import type { ClusterStatus } from "../protocol/effects.ts";
+import type { HistoryEvent } from "../protocol/history.ts";
+import { BOUNDS, type Bounds, timing } from "../protocol/timing.ts";
+import type { ClusterView, NodeId, NodeRecord } from "../protocol/view.ts";
+import { Driver } from "../runtime/driver.ts";
+import type { Clock } from "../runtime/ports.ts";
+import { Counter } from "./counter.ts";
+import { Fabric } from "./fabric.ts";
+
+export interface WorldOptions {
+  readonly seed: number;
+  readonly failureTimeoutMs?: number;
+  readonly directorySize?: number;
+  readonly bounds?: Partial<Bounds>;
+}
+
+interface Event {
+  readonly action: () => void;
+  readonly host: string | undefined;
+}
+
+const TURN_MS = 0.02;
+
+/** A host runs one incarnation of a node at a time. */
+export class Host {
+  readonly name: string;
+  readonly groups = new Map<string, Counter>();
+  driver: Driver | undefined;
+  id: NodeId = "";
+  status: ClusterStatus = "closed";
+  view: ClusterView | undefined;
+  /** Until when the process is stopped, and whether its liveness reports go on (a blocked event loop). */
+  pausedUntil = 0;
+  stalledSince: number | undefined;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  get running(): boolean {
+    return this.driver !== undefined;
+  }
+
+  counter(group: string): Counter | undefined {
+    return this.groups.get(group);
+  }
+}
+
+export class World {
+  readonly random: Random;
+  readonly fabric: Fabric;
+  readonly history: HistoryEvent[] = [];
+  readonly hosts = new Map<string, Host>();
+  readonly #options: WorldOptions;
+  readonly #events = new DueHeap<Event>();
+  now = 0;
+  eventCount = 0;
+  #hash = 0x811c9dc5;
+
+  constructor(options: WorldOptions) {
+    this.#options = options;
+    this.random = new Random(options.seed);
+    this.fabric = new Fabric(this, this.random.fork());
+  }
+
+  /** Of everything recorded so far: equal for equal seeds. */
+  get traceHash(): string {
+    return this.#hash.toString(16).padStart(8, "0");
+  }
+
+  at(time: number, action: () => void, host?: string): void {
+    this.#events.push(Math.max(time, this.now), { action, host });
+  }
+
+  after(delayMs: number, action: () => void): void {
+    this.at(this.now + delayMs, action);
+  }
+
+  /** Runs what is due until `time`. */
+  runUntil(time: number): void {
+    while (this.#events.nextTime <= time) {
+      this.now = this.#events.nextTime;
+      const event = this.#events.pop() as Event;
+      const host = event.host === undefined ? undefined : this.hosts.get(event.host);
+      if (host !== undefined && host.pausedUntil > this.now) {
+        this.#events.push(host.pausedUntil, event);
+        continue;
+      }
+      this.eventCount++;
+      event.action();
+    }
+    this.now = time;
+  }
+
+  run(forMs: number): void {
+    this.runUntil(this.now + forMs);
+  }
+
+  /** Runs until `condition` holds, checked every `stepMs`; false when it does not within `forMs`. */
+  runUntilTrue(condition: () => boolean, forMs: number, stepMs = 50): boolean {
+    const end = this.now + forMs;
+    while (this.now < end) {
+      if (condition()) return true;
+      this.run(stepMs);
+    }
+    return condition();
+  }
+
+  record = (event: HistoryEvent): void => {
+    this.history.push(event);
+    this.#hash = hashString(traceLine(event), this.#hash);
+  };
+
+  /** Starts a new incarnation on a host; it seeks the others, and founds alone if it is to. */
+  start(name: string, how: "found" | "join" | readonly string[] = "join"): Host {
+    const host = this.hosts.get(name) ?? new Host(name);
+    this.hosts.set(name, host);
+    if (host.running) return host;
+    const id = `${name}#${this.random.word().toString(16).padStart(8, "0")}`;
+    const self: NodeRecord = { id, address: name, livenessPort: 0, features: 0 };
+    const { failureTimeoutMs = 3000, directorySize = 5, bounds } = this.#options;
+    host.id = id;
+    host.view = undefined;
+    host.status = "joining";
+    host.pausedUntil = 0;
+    const isCurrent = (): boolean => host.id === id && host.running;
+    const options = {
+      self,
+      timing: timing(failureTimeoutMs),
+      bounds: { ...BOUNDS, ...bounds },
+      directorySize,
+      history: this.record,
+    };
+    const entropy = this.random.fork();
+    const driver: Driver = new Driver(options, this.#clockOf(host, isCurrent, () => driver), entropy, {
+      statusChanged: (status) => {
+        host.status = status;
+        if (status === "closed" || status === "excluded") this.after(1, () => isCurrent() && this.#stop(host));
+      },
+      clusterInstalled: (view) => {
+        host.view = view;
+      },
+      joinRefused: () => {},
+      noticed: () => {},
+    });
+    host.driver = driver;
+    driver.attach(this.fabric.attach(self, driver));
+    if (how === "found") driver.foundAlone();
+    else this.#seek(host, isCurrent, Array.isArray(how) ? how : undefined);
+    return host;
+  }
+
+  /** Joins a group on a running host. */
+  join(name: string, group: string): Counter {
+    const host = this.hosts.get(name) as Host;
+    const node = host.id;
+    const counter = new Counter({
+      node,
+      now: () => this.now,
+      history: this.record,
+      joined: () => {},
+      ended: () => {
+        if (host.groups.get(group) === counter) host.groups.delete(group);
+      },
+    });
+    host.groups.set(group, counter);
+    host.driver?.join([{ name: group, digest: "d", application: counter }], (refusal) => {
+      if (refusal !== undefined && host.groups.get(group) === counter) host.groups.delete(group);
+    });
+    return counter;
+  }
+
+  crash(name: string): void {
+    const host = this.hosts.get(name);
+    if (host?.driver === undefined) return;
+    this.record({ kind: "crash", at: this.now, node: host.id });
+    this.#stop(host);
+  }
+
+  close(name: string): void {
+    this.hosts.get(name)?.driver?.close();
+  }
+
+  /** Stops the process for a while: it neither runs nor answers. A stalled one only blocks its event loop. */
+  pause(name: string, forMs: number, how: "stop" | "stall" = "stop"): void {
+    const host = this.hosts.get(name);
+    if (host?.driver === undefined) return;
+    host.pausedUntil = Math.max(host.pausedUntil, this.now + forMs);
+    if (how === "stall") this.#reportStall(host, this.now, host.pausedUntil);
+  }
+
+  /** Cuts the hosts into sides that do not reach each other. */
+  partition(sides: readonly (readonly string[])[]): void {
+    for (const side of sides) {
+      for (const other of sides) {
+        if (side === other) continue;
+        for (const from of side) for (const to of other) this.fabric.rule(from, to).cut = true;
+      }
+    }
+  }
+
+  heal(): void {
+    this.fabric.heal();
+  }
+
+  /** All running hosts. */
+  get running(): Host[] {
+    return [...this.hosts.values()].filter((host) => host.running);
+  }
+
+  #stop(host: Host): void {
+    host.driver?.abandon();
+    host.driver = undefined;
+    host.status = "closed";
+    host.groups.clear();
+    this.fabric.crash(host.id);
+  }
+
+  #clockOf(host: Host, isCurrent: () => boolean, driver: () => Driver): Clock {
+    let turnRequested = false;
+    let wakeNumber = 0;
+    return {
+      now: () => this.now,
+      wallTime: () => 1_700_000_000_000 + this.now,
+      requestTurn: () => {
+        if (turnRequested) return;
+        turnRequested = true;
+        this.at(
+          this.now + TURN_MS,
+          () => {
+            turnRequested = false;
+            if (isCurrent()) driver().turn();
+          },
+          host.name,
+        );
+      },
+      wakeAt: (time) => {
+        const number = ++wakeNumber;
+        if (time === Number.POSITIVE_INFINITY) return;
+        this.at(time, () => number === wakeNumber && isCurrent() && driver().wake(), host.name);
+      },
+    };
+  }
+
+  #seek(host: Host, isCurrent: () => boolean, founders: readonly string[] | undefined): void {
+    if (!isCurrent() || host.view !== undefined) return;
+    const network = host.driver?.network;
+    for (const other of this.hosts.values()) if (other !== host) network?.seek(other.name);
+    if (founders !== undefined) host.driver?.foundWith(founders);
+    this.at(this.now + 200, () => this.#seek(host, isCurrent, founders), host.name);
+  }
+
+  #reportStall(host: Host, since: number, until: number): void {
+    const step = 250;
+    for (let time = since + step; time < until; time += step) {
+      const stalledMs = time - since;
+      const { id } = host;
+      this.at(time, () => {
+        for (const other of this.running) {
+          if (other.id === id || host.id !== id || !host.running) continue;
+          if (this.fabric.rule(host.name, other.name).cut) continue;
+          this.at(this.now + 0.5, () => other.driver?.alive(id, stalledMs), other.name);
+        }
+      });
+    }
+  }
+}
+
+function traceLine(event: HistoryEvent): string {
+  return JSON.stringify(event);
+}

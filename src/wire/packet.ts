@@ -1,0 +1,229 @@
+/**
+ * A packet is the unit of the data path: a run of messages of one flavour from one sender in one epoch, with one
+ * sequence number. Order, stability, repair and garbage collection work on packets, never on messages. Its bytes are a
+ * whole frame, laid out by hand, the same for every receiver and kept as they are for repair:
+ *
+ *     0  u32 length of what follows      12  u32 epoch
+ *     4  u8  frame type (PACKET)         16  u32 seqno, per (epoch, sender), from 0
+ *     5  u8  flavour                     20  u32 messages in the body
+ *     6  u16 rank of the sender          24  f64 the sender's clock, ms since 1970
+ *     8  u32 group                       32  body: messages, each  u32 length, u32 tag, payload
+ *
+ * A message too large for one packet is cut into fragments: packets of one message each that carry the `MORE` bit but
+ * for the last.
+ */
+export const FRAME_CONTROL = 1;
+export const FRAME_PACKET = 2;
+
+export const PACKET_HEADER_BYTES = 32;
+export const MESSAGE_HEADER_BYTES = 8;
+
+/** The size at which a packet is closed: a system call for 64 KiB costs hardly more than one for 4 KiB. */
+export const PACKET_BYTES_MAX = 65_536;
+
+/** A frame longer than this is garbage. */
+export const FRAME_BYTES_MAX = 4 * 1024 * 1024;
+
+export const FLAVOURS = ["fifo", "causal", "total", "safe", "order"] as const;
+
+/** How a packet is delivered; `order` packets carry the sequencer's announcements and are not shown to applications. */
+export type Flavour = (typeof FLAVOURS)[number];
+
+export const FIFO = 0;
+export const CAUSAL = 1;
+export const TOTAL = 2;
+export const SAFE = 3;
+export const ORDER = 4;
+const FLAVOUR_MASK = 0x0f;
+const MORE = 0x80;
+
+export function flavourCode(flavour: Flavour): number {
+  return FLAVOURS.indexOf(flavour);
+}
+
+/** Where received bytes live; counts the packets that still need them so that the memory can be used again. */
+export interface Slab {
+  retain(): void;
+  release(): void;
+}
+
+export class Packet {
+  readonly bytes: Uint8Array;
+  readonly #view: DataView;
+  readonly #slab: Slab | undefined;
+  #holds = 1;
+
+  /** `bytes` is a whole frame, at least a header long. The packet is held once, by its maker. */
+  constructor(bytes: Uint8Array, slab?: Slab) {
+    this.bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#slab = slab;
+    slab?.retain();
+  }
+
+  get flavour(): number {
+    return this.#view.getUint8(5) & FLAVOUR_MASK;
+  }
+
+  /** Whether the message goes on in the sender's next packet of this flavour. */
+  get more(): boolean {
+    return (this.#view.getUint8(5) & MORE) !== 0;
+  }
+
+  get sender(): number {
+    return this.#view.getUint16(6, true);
+  }
+
+  get group(): number {
+    return this.#view.getUint32(8, true);
+  }
+
+  get epoch(): number {
+    return this.#view.getUint32(12, true);
+  }
+
+  get seqno(): number {
+    return this.#view.getUint32(16, true);
+  }
+
+  /** How many messages the body holds; a fragment that is not the last counts none. */
+  get count(): number {
+    return this.#view.getUint32(20, true);
+  }
+
+  get time(): number {
+    return this.#view.getFloat64(24, true);
+  }
+
+  /** Gives the packet its place: done once, when it enters an epoch. */
+  stamp(group: number, epoch: number, sender: number, seqno: number, time: number): void {
+    this.#view.setUint16(6, sender, true);
+    this.#view.setUint32(8, group, true);
+    this.#view.setUint32(12, epoch, true);
+    this.#view.setUint32(16, seqno, true);
+    this.#view.setFloat64(24, time, true);
+  }
+
+  retain(): void {
+    this.#holds++;
+  }
+
+  /** One holder less. Forgetting to release costs memory, not correctness. */
+  release(): void {
+    this.#holds--;
+    if (this.#holds === 0) this.#slab?.release();
+  }
+
+  /** The packet in a frame from the wire, or undefined when it cannot be one. */
+  static parse(frame: Uint8Array, slab?: Slab): Packet | undefined {
+    if (frame.length < PACKET_HEADER_BYTES || frame[4] !== FRAME_PACKET) return undefined;
+    const flavour = (frame[5] as number) & FLAVOUR_MASK;
+    if (flavour > ORDER) return undefined;
+    return new Packet(frame, slab);
+  }
+}
+
+/** Builds one packet by appending messages; `undefined` from `finish` means that nothing was appended. */
+export class PacketBuilder {
+  readonly flavour: number;
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  #length = PACKET_HEADER_BYTES;
+  #count = 0;
+
+  constructor(flavour: number, bytes: Uint8Array = new Uint8Array(PACKET_BYTES_MAX)) {
+    this.flavour = flavour;
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Whether a message with this payload still fits. */
+  fits(payloadBytes: number): boolean {
+    return this.#length + MESSAGE_HEADER_BYTES + payloadBytes <= this.#bytes.length;
+  }
+
+  append(tag: number, payload: Uint8Array): void {
+    this.#view.setUint32(this.#length, payload.length, true);
+    this.#view.setUint32(this.#length + 4, tag, true);
+    this.#bytes.set(payload, this.#length + MESSAGE_HEADER_BYTES);
+    this.#length += MESSAGE_HEADER_BYTES + payload.length;
+    this.#count++;
+  }
+
+  finish(): Packet {
+    const bytes = this.#bytes.subarray(0, this.#length);
+    bytes[4] = FRAME_PACKET;
+    bytes[5] = this.flavour;
+    this.#view.setUint32(0, this.#length - 4, true);
+    this.#view.setUint32(20, this.#count, true);
+    return new Packet(bytes);
+  }
+}
+
+/** The packets of one message that does not fit into one. */
+export function fragments(flavour: number, tag: number, payload: Uint8Array): Packet[] {
+  const room = PACKET_BYTES_MAX - PACKET_HEADER_BYTES - MESSAGE_HEADER_BYTES;
+  const packets: Packet[] = [];
+  for (let from = 0; from < payload.length; from += room) {
+    const part = payload.subarray(from, Math.min(payload.length, from + room));
+    const builder = new PacketBuilder(flavour, new Uint8Array(PACKET_HEADER_BYTES + MESSAGE_HEADER_BYTES + part.length));
+    builder.append(tag, part);
+    const packet = builder.finish();
+    if (from + room < payload.length) {
+      packet.bytes[5] = flavour | MORE;
+      packet.bytes.fill(0, 20, 24);
+    }
+    packets.push(packet);
+  }
+  return packets;
+}
+
+/**
+ * Walks the messages of a packet's body. `next` returns false at the end; a body that is cut short ends there, and
+ * `malformed` says so.
+ */
+export class MessageCursor {
+  readonly #packet: Packet;
+  readonly #view: DataView;
+  #at = PACKET_HEADER_BYTES;
+  tag = 0;
+  from = 0;
+  length = 0;
+  malformed = false;
+
+  constructor(packet: Packet) {
+    this.#packet = packet;
+    this.#view = new DataView(packet.bytes.buffer, packet.bytes.byteOffset, packet.bytes.byteLength);
+  }
+
+  next(): boolean {
+    const end = this.#packet.bytes.length;
+    if (this.#at === end) return false;
+    if (this.#at + MESSAGE_HEADER_BYTES > end) return this.#stop();
+    this.length = this.#view.getUint32(this.#at, true);
+    this.tag = this.#view.getUint32(this.#at + 4, true);
+    this.from = this.#at + MESSAGE_HEADER_BYTES;
+    if (this.length > end - this.from) return this.#stop();
+    this.#at = this.from + this.length;
+    return true;
+  }
+
+  /** The payload of the current message, as a view of the packet's bytes. */
+  payload(): Uint8Array {
+    return this.#packet.bytes.subarray(this.from, this.from + this.length);
+  }
+
+  #stop(): boolean {
+    this.malformed = true;
+    return false;
+  }
+}
+

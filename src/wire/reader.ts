@@ -1,0 +1,127 @@
+/**
+ * Takes values from bytes that may be garbage. A value that is not there, is too long or is malformed reads as zero or
+ * empty and marks the reader `failed` for good; nothing throws, and no length from the wire is allocated before the
+ * bytes for it are known to be present.
+ */
+export class Reader {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  #at: number;
+  readonly #end: number;
+  #failed = false;
+
+  constructor(bytes: Uint8Array, from = 0, end = bytes.length) {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#at = from;
+    this.#end = end;
+  }
+
+  get failed(): boolean {
+    return this.#failed;
+  }
+
+  /** Whether everything was read, to the last byte, and nothing was malformed. */
+  get finished(): boolean {
+    return !this.#failed && this.#at === this.#end;
+  }
+
+  get remaining(): number {
+    return this.#end - this.#at;
+  }
+
+  fail(): void {
+    this.#failed = true;
+    this.#at = this.#end;
+  }
+
+  u8(): number {
+    return this.#take(1) ? this.#view.getUint8(this.#at - 1) : 0;
+  }
+
+  u16(): number {
+    return this.#take(2) ? this.#view.getUint16(this.#at - 2, true) : 0;
+  }
+
+  u32(): number {
+    return this.#take(4) ? this.#view.getUint32(this.#at - 4, true) : 0;
+  }
+
+  f64(): number {
+    return this.#take(8) ? this.#view.getFloat64(this.#at - 8, true) : 0;
+  }
+
+  varint(): number {
+    let value = 0;
+    let scale = 1;
+    for (let count = 0; count < 8; count++) {
+      const byte = this.u8();
+      value += (byte & 0x7f) * scale;
+      if ((byte & 0x80) === 0) {
+        if (value > Number.MAX_SAFE_INTEGER) this.fail();
+        return this.#failed ? 0 : value;
+      }
+      scale *= 0x80;
+    }
+    this.fail();
+    return 0;
+  }
+
+  /** A view of bytes preceded by their length; it shares the underlying buffer. */
+  bytes(lengthMax: number): Uint8Array {
+    const length = this.varint();
+    if (length > lengthMax) this.fail();
+    return this.raw(length);
+  }
+
+  /** A view of the next `length` bytes. */
+  raw(length: number): Uint8Array {
+    if (!this.#take(length)) return EMPTY;
+    return this.#bytes.subarray(this.#at - length, this.#at);
+  }
+
+  text(bytesMax: number): string {
+    const text = decodeUtf8(this.bytes(bytesMax));
+    if (text === undefined) {
+      this.fail();
+      return "";
+    }
+    return text;
+  }
+
+  #take(length: number): boolean {
+    if (this.#failed || length > this.#end - this.#at) {
+      this.fail();
+      return false;
+    }
+    this.#at += length;
+    return true;
+  }
+}
+
+const EMPTY = new Uint8Array(0);
+
+/** The string that these bytes are the UTF-8 of, or undefined when they are not well-formed UTF-8. */
+export function decodeUtf8(bytes: Uint8Array): string | undefined {
+  let text = "";
+  let at = 0;
+  while (at < bytes.length) {
+    const lead = bytes[at++] as number;
+    if (lead < 0x80) {
+      text += String.fromCharCode(lead);
+      continue;
+    }
+    const more = lead >= 0xf0 && lead < 0xf5 ? 3 : lead >= 0xe0 ? 2 : lead >= 0xc2 ? 1 : 0;
+    if (more === 0 || lead >= 0xf5 || at + more > bytes.length) return undefined;
+    let code = lead & (0x3f >> more);
+    for (let count = 0; count < more; count++) {
+      const byte = bytes[at++] as number;
+      if ((byte & 0xc0) !== 0x80) return undefined;
+      code = (code << 6) | (byte & 0x3f);
+    }
+    const least = more === 1 ? 0x80 : more === 2 ? 0x800 : 0x10000;
+    if (code < least || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) return undefined;
+    text += String.fromCodePoint(code);
+  }
+  return text;
+}
