@@ -94,11 +94,16 @@ export class Epoch {
 
   /** Time of the next call of `endTurn` that is needed even if nothing else happens. */
   get deadline(): number {
-    return this.#rowDeadline;
+    return this.#paused ? Number.POSITIVE_INFINITY : this.#rowDeadline;
   }
 
   get stability(): Stability {
     return this.#stability;
+  }
+
+  /** Whether a packet of this member's own waits for its place in the order. */
+  get awaitsOwn(): boolean {
+    return this.#order.firstWaiting(this.rank) !== undefined;
   }
 
   /** What this member holds; from `freeze` on, what it held then. */
@@ -232,7 +237,7 @@ export class Epoch {
     assert(this.#frozen, "an epoch is frozen before it is drained");
     assert(this.gaps(cut).length === 0, "a member drains only a cut that it holds (C3)");
     for (let sender = 0; sender < this.#streams.length; sender++) this.#walk(sender, cut[sender] ?? 0);
-    this.#order.drain((packet) => this.#deliverOrdered(packet));
+    this.#order.drain(cut, (packet) => this.#deliverOrdered(packet));
     for (const stream of this.#streams) stream.forgetBelow(stream.received);
   }
 

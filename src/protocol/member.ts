@@ -73,6 +73,8 @@ export class Member implements FlushHost {
   transfers: readonly Transfer[] = [];
   readonly #donations = new Map<NodeId, Donation>();
   #loading: Loading | undefined;
+  /** A state that was loaded while the primary partition was out of reach: nothing is shown until it is back. */
+  #loadedWhileBlocked: number | undefined;
   #earlyChunks: Extract<Message, { kind: "stateChunk" }>[] = [];
   /** What a joiner's application will see once its state is loaded. */
   #gate: Effect[] | undefined = [];
@@ -102,6 +104,10 @@ export class Member implements FlushHost {
     return this.#ended;
   }
 
+  get blocked(): boolean {
+    return this.#blocked;
+  }
+
   get joined(): boolean {
     return this.#gate === undefined;
   }
@@ -116,9 +122,9 @@ export class Member implements FlushHost {
 
   // Commands of the application.
 
-  /** Queues a message; false when there is no room. */
+  /** Queues a message; false when there is no room, or when the member leaves (C11: it stops sending first). */
   send(flavour: number, tag: number, payload: Uint8Array): boolean {
-    assert(!this.#ended, "nothing is sent after the end");
+    if (this.#ended || this.#leaving !== "no") return false;
     return this.#outgoing.append(flavour, tag, payload);
   }
 
@@ -169,6 +175,8 @@ export class Member implements FlushHost {
   /** The application has loaded the state of transfer `since`. */
   stateLoaded(since: number): void {
     if (this.#loading?.since !== since) return;
+    this.#loadedWhileBlocked = this.#blocked ? since : undefined;
+    if (this.#blocked) return;
     this.#loading = undefined;
     this.#open(false);
     this.#host.reportSynced(this.group, since);
@@ -252,9 +260,14 @@ export class Member implements FlushHost {
   setBlocked(blocked: boolean): void {
     if (this.#blocked === blocked || this.#ended) return;
     this.#blocked = blocked;
-    if (blocked) this.#epoch?.pause();
-    else this.#epoch?.resume();
     this.#show({ kind: "blocked", group: this.group, blocked });
+    if (blocked) {
+      this.#epoch?.pause();
+      return;
+    }
+    this.#epoch?.resume();
+    if (this.#loadedWhileBlocked !== undefined) this.stateLoaded(this.#loadedWhileBlocked);
+    this.#flush.resume();
   }
 
   end(how: Ending): void {
@@ -310,7 +323,7 @@ export class Member implements FlushHost {
     );
     if (this.#blocked) this.#epoch.pause();
     this.#show({ kind: "install", group: this.group, view });
-    if (this.#gate === undefined) this.#queries.installed(view.members);
+    this.#queries.installed(view.members);
     for (const flush of this.#pending) {
       flush.crossedView = true;
       flush.target = undefined;
@@ -393,10 +406,10 @@ export class Member implements FlushHost {
       if (packet === undefined) return;
       // All fragments of a message enter one epoch.
       more = packet.more;
-      epoch.send(packet, wallTime);
       if (this.#options.recordsSends) {
         this.#effects.perform({ kind: "sent", group: this.group, packet, view: epoch.view });
       }
+      epoch.send(packet, wallTime);
     }
   }
 
@@ -431,7 +444,7 @@ export class Member implements FlushHost {
   }
 
   #leaveIfFlushed(epoch: Epoch): void {
-    if (epoch.frozen || !this.#outgoing.empty || this.#pending.length > 0) return;
+    if (epoch.frozen || !this.#outgoing.empty || epoch.awaitsOwn || this.#pending.length > 0) return;
     // Who holds the state stays until all others hold it too.
     const others = epoch.others.length;
     if (this.joined && this.#syncedCount(epoch.others) < others) return;

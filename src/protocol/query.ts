@@ -27,6 +27,8 @@ export class Queries {
   readonly #open = new Map<number, Query>();
   /** Long answers come in parts. */
   readonly #assemblies = new Map<string, Assembly>();
+  /** The members of the newest view. */
+  #members: ReadonlySet<NodeId> = new Set();
   #next = 1;
 
   constructor(group: number, effects: Effects) {
@@ -51,7 +53,8 @@ export class Queries {
     const open = this.#open.get(query);
     if (open === undefined) return;
     open.awaited = new Set(members.filter((member) => !open.early.has(member)));
-    this.#completeIfAnswered(query, open);
+    // The delivery may have been the last act of an epoch whose successor is already in place.
+    this.#reportLeft(query, open);
   }
 
   answered(
@@ -74,14 +77,17 @@ export class Queries {
 
   /** A view was installed: those who are not in it will not answer. */
   installed(members: readonly NodeId[]): void {
-    for (const [query, open] of this.#open) {
-      for (const member of [...(open.awaited ?? [])]) {
-        if (members.includes(member)) continue;
-        open.awaited?.delete(member);
-        this.#effects.perform({ kind: "reply", group: this.#group, query, from: member, status: "left", value: NOTHING });
-      }
-      this.#completeIfAnswered(query, open);
+    this.#members = new Set(members);
+    for (const [query, open] of this.#open) this.#reportLeft(query, open);
+  }
+
+  #reportLeft(query: number, open: Query): void {
+    for (const member of [...(open.awaited ?? [])]) {
+      if (this.#members.has(member)) continue;
+      open.awaited?.delete(member);
+      this.#effects.perform({ kind: "reply", group: this.#group, query, from: member, status: "left", value: NOTHING });
     }
+    this.#completeIfAnswered(query, open);
   }
 
   /** The whole answer, once its last part has come. */

@@ -104,6 +104,7 @@ export class Driver implements NetworkSink {
    * application hears `joined` once its state is there. The returned function gives the joins up.
    */
   join(requests: readonly JoinRequest[], done: (refusal: JoinRefusal | undefined) => void): () => void {
+    if (this.#closing) return () => {};
     const twice = requests.find(({ name }) => this.#memberships.isExpected(name));
     if (twice !== undefined) {
       done({ code: "already-member", name: twice.name });
@@ -181,7 +182,7 @@ export class Driver implements NetworkSink {
 
   refused(address: string, refusal: Refusal, detail: string): void {
     this.#listener.noticed("handshake refused", { address, refusal, detail });
-    if (refusal !== "excluded" || this.#process.cluster.view === undefined) return;
+    if (refusal !== "excluded") return;
     this.#process.cluster.excluded();
     this.#clock.requestTurn();
   }

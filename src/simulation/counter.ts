@@ -5,7 +5,15 @@
 import { hashString } from "../base/random.ts";
 import type { HistoryFlavour, HistorySink } from "../protocol/history.ts";
 import type { GroupView, NodeId } from "../protocol/view.ts";
-import type { Application, DeliveryPoint, Ending, Membership, ReplyStatus, StateLoader, StateReader } from "../runtime/application.ts";
+import type {
+  Application,
+  DeliveryPoint,
+  Ending,
+  Membership,
+  ReplyStatus,
+  StateLoader,
+  StateReader,
+} from "../runtime/application.ts";
 import { historyName } from "../runtime/memberships.ts";
 import { FIFO, MessageCursor, type Packet, SAFE, TOTAL } from "../wire/packet.ts";
 
@@ -15,6 +23,8 @@ const NOTHING = new Uint8Array(0);
 
 export interface CounterHooks {
   readonly node: NodeId;
+  /** Tells apart the times that one node has joined one group. */
+  readonly session: number;
   readonly now: () => number;
   readonly history: HistorySink;
   readonly ended: (how: Ending) => void;
@@ -22,8 +32,8 @@ export interface CounterHooks {
 }
 
 /** Unique in the whole run: who made it, and its number. */
-function messageId(node: NodeId, group: number, number: number): string {
-  return `${node}:${group}.${number}`;
+function messageId(node: NodeId, session: number, number: number): string {
+  return `${node}:${session}.${number}`;
 }
 
 export class Counter implements Application {
@@ -52,7 +62,7 @@ export class Counter implements Application {
   send(flavour: number, paddingBytes = 0): boolean {
     const { membership } = this;
     if (membership === undefined) return false;
-    const id = messageId(membership.self, membership.group, this.sentCount);
+    const id = messageId(membership.self, this.#hooks.session, this.sentCount);
     if (!membership.send(flavour, UPDATE, encodeId(id, paddingBytes))) return false;
     this.sentCount++;
     return true;
@@ -61,14 +71,21 @@ export class Counter implements Application {
   flush(copies?: number): void {
     const { membership } = this;
     if (membership === undefined) return;
-    const flush = `${membership.self}:${membership.group}.f${this.#flush++}`;
+    const flush = `${membership.self}:${this.#hooks.session}.f${this.#flush++}`;
     const { node, now, history } = this.#hooks;
     const group = this.#group;
     this.flushesPending++;
     history({ kind: "flush-begin", at: now(), node, group, flush, ...(copies === undefined ? {} : { copies }) });
     membership.flush(copies, (ending) => {
       this.flushesPending--;
-      history({ kind: "flush-end", at: now(), node, group, flush, outcome: ending === undefined ? "held" : "rejected" });
+      history({
+        kind: "flush-end",
+        at: now(),
+        node,
+        group,
+        flush,
+        outcome: ending === undefined ? "held" : "rejected",
+      });
     });
   }
 
@@ -76,7 +93,7 @@ export class Counter implements Application {
     const { membership } = this;
     if (membership === undefined) return;
     const number = membership.openQuery();
-    const id = messageId(membership.self, membership.group, this.sentCount);
+    const id = messageId(membership.self, this.#hooks.session, this.sentCount);
     if (!membership.send(flavour, QUERY, encodeQuery(id, number))) {
       membership.closeQuery(number);
       return;
@@ -127,7 +144,7 @@ export class Counter implements Application {
     const cursor = new MessageCursor(packet);
     const { node, now, history } = this.#hooks;
     while (cursor.next()) {
-      if (packet.more) return;
+      // Of a message in fragments the first one carries the id, the others only padding.
       const payload = cursor.payload();
       const message = decodeId(cursor.tag === QUERY ? payload.subarray(4) : payload);
       if (message === "") continue;
@@ -237,7 +254,11 @@ export class Counter implements Application {
 }
 
 type Recorded = Parameters<HistorySink>[0];
-type DistributedOmit = Recorded extends infer E ? (E extends { group: string } ? Omit<E, "at" | "node" | "group"> : never) : never;
+type DistributedOmit = Recorded extends infer E
+  ? E extends { group: string }
+    ? Omit<E, "at" | "node" | "group">
+    : never
+  : never;
 
 function flavourName(flavour: number): HistoryFlavour {
   return flavour === FIFO ? "fifo" : flavour === TOTAL ? "total" : flavour === SAFE ? "safe" : "causal";

@@ -75,7 +75,13 @@ class Endpoint implements Network {
   }
 
   send(to: NodeId, lane: Lane, frame: Uint8Array): void {
-    if (this.peers.has(to)) this.#fabric.send(this, to, { bytes: frame, lane });
+    const fabric = this.#fabric;
+    const { id } = this.record;
+    if (!this.peers.has(to) || fabric.muted.has(id)) return;
+    fabric.tap?.(id, to, frame, false);
+    if (fabric.muted.has(id)) return;
+    fabric.send(this, to, { bytes: frame, lane });
+    fabric.tap?.(id, to, frame, true);
   }
 
   flush(): void {}
@@ -102,6 +108,10 @@ export class Fabric {
   jitterMs = 0.3;
   framesDelivered = 0;
   bytesDelivered = 0;
+  /** Sees every frame twice: before it leaves, when its sender may still be muted, and after. */
+  tap: ((from: NodeId, to: NodeId, frame: Uint8Array, left: boolean) => void) | undefined;
+  /** Nothing more leaves these nodes: they are about to crash. */
+  readonly muted = new Set<NodeId>();
 
   constructor(clock: FabricClock, random: Random) {
     this.#clock = clock;
@@ -123,6 +133,12 @@ export class Fabric {
     const rule = { cut: false, delayMs: 0, jitterMs: 0 };
     this.#rules.set(key, rule);
     return rule;
+  }
+
+  /** Cuts one direction between two hosts, or mends it. */
+  setCut(from: string, to: string, cut: boolean): void {
+    this.rule(from, to).cut = cut;
+    if (!cut) for (const link of this.#links.values()) for (const side of SIDES) this.#pump(link, side);
   }
 
   /** Ends all cuts, delays and shaking. */

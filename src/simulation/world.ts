@@ -26,6 +26,9 @@ interface Event {
 }
 
 const TURN_MS = 0.02;
+const EVENTS_MAX = 3_000_000;
+/** How long the last frames of a host that crashes in the midst of a turn may take. */
+const LAST_WORDS_MS = 5;
 
 /** A host runs one incarnation of a node at a time. */
 export class Host {
@@ -35,9 +38,9 @@ export class Host {
   id: NodeId = "";
   status: ClusterStatus = "closed";
   view: ClusterView | undefined;
-  /** Until when the process is stopped, and whether its liveness reports go on (a blocked event loop). */
+  /** Until when the process is stopped, or its event loop blocked. */
   pausedUntil = 0;
-  stalledSince: number | undefined;
+  closing = false;
 
   constructor(name: string) {
     this.name = name;
@@ -59,8 +62,11 @@ export class World {
   readonly hosts = new Map<string, Host>();
   readonly #options: WorldOptions;
   readonly #events = new DueHeap<Event>();
+  /** Sees every event of the history when it happens. */
+  observer: ((event: HistoryEvent) => void) | undefined;
   now = 0;
   eventCount = 0;
+  #sessions = 0;
   #hash = 0x811c9dc5;
 
   constructor(options: WorldOptions) {
@@ -93,6 +99,7 @@ export class World {
         continue;
       }
       this.eventCount++;
+      if (this.eventCount > EVENTS_MAX) throw new Error(`more than ${EVENTS_MAX} events: the run does not settle`);
       event.action();
     }
     this.now = time;
@@ -115,6 +122,7 @@ export class World {
   record = (event: HistoryEvent): void => {
     this.history.push(event);
     this.#hash = hashString(traceLine(event), this.#hash);
+    this.observer?.(event);
   };
 
   /** Starts a new incarnation on a host; it seeks the others, and founds alone if it is to. */
@@ -129,6 +137,7 @@ export class World {
     host.view = undefined;
     host.status = "joining";
     host.pausedUntil = 0;
+    host.closing = false;
     const isCurrent = (): boolean => host.id === id && host.running;
     const options = {
       self,
@@ -138,17 +147,22 @@ export class World {
       history: this.record,
     };
     const entropy = this.random.fork();
-    const driver: Driver = new Driver(options, this.#clockOf(host, isCurrent, () => driver), entropy, {
-      statusChanged: (status) => {
-        host.status = status;
-        if (status === "closed" || status === "excluded") this.after(1, () => isCurrent() && this.#stop(host));
+    const driver: Driver = new Driver(
+      options,
+      this.#clockOf(host, isCurrent, () => driver),
+      entropy,
+      {
+        statusChanged: (status) => {
+          host.status = status;
+          if (status === "closed" || status === "excluded") this.after(1, () => isCurrent() && this.#stop(host));
+        },
+        clusterInstalled: (view) => {
+          host.view = view;
+        },
+        joinRefused: () => {},
+        noticed: () => {},
       },
-      clusterInstalled: (view) => {
-        host.view = view;
-      },
-      joinRefused: () => {},
-      noticed: () => {},
-    });
+    );
     host.driver = driver;
     driver.attach(this.fabric.attach(self, driver));
     if (how === "found") driver.foundAlone();
@@ -162,6 +176,7 @@ export class World {
     const node = host.id;
     const counter = new Counter({
       node,
+      session: this.#sessions++,
       now: () => this.now,
       history: this.record,
       joined: () => {},
@@ -183,8 +198,21 @@ export class World {
     this.#stop(host);
   }
 
+  /** Crashes a host in the midst of its turn: what it has sent arrives, nothing more leaves it. */
+  cutShort(name: string): void {
+    const host = this.hosts.get(name);
+    if (host?.driver === undefined) return;
+    const { id } = host;
+    this.fabric.muted.add(id);
+    host.pausedUntil = Number.POSITIVE_INFINITY;
+    this.after(LAST_WORDS_MS, () => host.id === id && this.crash(name));
+  }
+
   close(name: string): void {
-    this.hosts.get(name)?.driver?.close();
+    const host = this.hosts.get(name);
+    if (host?.driver === undefined) return;
+    host.closing = true;
+    host.driver.close();
   }
 
   /** Stops the process for a while: it neither runs nor answers. A stalled one only blocks its event loop. */

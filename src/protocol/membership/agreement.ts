@@ -206,6 +206,8 @@ export class Agreement {
     const attempt = this.#attempt;
     if (attempt?.phase !== "accept" || !isSame(attempt.ballot, ballot)) return;
     attempt.accepted.add(from);
+    // Who decides installs at once, so it must hold the cut itself.
+    if (!attempt.accepted.has(this.#self)) return;
     if (!isQuorum(this.view.acceptors, (id) => attempt.accepted.has(id))) return;
     this.#attempt = undefined;
     this.#host.decided(attempt.proposal, attempt.accepted);

@@ -226,7 +226,7 @@ export class Cluster implements AgreementHost {
         this.#heartbeat(from, message);
         break;
       case "excluded":
-        if (message.view > (this.#view?.number ?? 0) && this.#view !== undefined) this.excluded();
+        if (message.view > (this.#view?.number ?? 0)) this.excluded();
         break;
       case "foundingOffer": {
         if (this.#view !== undefined) break;

@@ -22,6 +22,8 @@ export interface FlushHost {
   readonly group: number;
   readonly self: NodeId;
   readonly epoch: Epoch | undefined;
+  /** Whether the primary partition is out of reach: nothing is delivered then. */
+  readonly blocked: boolean;
   /** The transfers that go on in the epoch that is installed. */
   readonly transfers: readonly Transfer[];
   directoryIndex(): number;
@@ -38,6 +40,8 @@ export class Flush {
   #seen: SeenStep | undefined;
   /** Whether the step that was seen last must still be fetched before it can be acknowledged. */
   #fetching = false;
+  /** The epoch that is to be left once the primary partition is within reach again. */
+  #postponed: number | undefined;
   // As leader of the target:
   readonly #reports = new Map<NodeId, Report>();
   readonly #holds = new Set<NodeId>();
@@ -56,6 +60,7 @@ export class Flush {
   /** The directory has a newer target, with this member in it. */
   begin(target: GroupView): void {
     this.#target = target;
+    this.#postponed = undefined;
     this.#fetching = false;
     this.#reports.clear();
     this.#holds.clear();
@@ -87,6 +92,11 @@ export class Flush {
         break;
       default:
     }
+  }
+
+  /** The primary partition is within reach again. */
+  resume(): void {
+    if (this.#target !== undefined && this.#postponed !== undefined) this.#install(this.#target, this.#postponed);
   }
 
   /** Packets have come: the cut may be complete. */
@@ -245,6 +255,8 @@ export class Flush {
   #install(target: GroupView, from: number): void {
     const seen = this.#seen;
     if (seen === undefined || seen.ballot !== target.number || seen.step.from !== from || this.#fetching) return;
+    this.#postponed = this.#host.blocked ? from : undefined;
+    if (this.#host.blocked) return;
     const { number } = seen.step.view;
     if ((this.#host.epoch?.number ?? 0) < number) this.#host.install(seen.step);
     if (number < target.number) {

@@ -11,6 +11,7 @@ import { Deque } from "../../base/deque.ts";
 import { FRAME_PACKET, ORDER, PACKET_HEADER_BYTES, Packet, SAFE } from "../../wire/packet.ts";
 import { Reader } from "../../wire/reader.ts";
 import { Writer } from "../../wire/writer.ts";
+import type { Row } from "../messages.ts";
 
 /** The order goes on with all packets of `sender` up to seqno `upTo`, says the sequencer's packet `announcedBy`. */
 interface Run {
@@ -114,21 +115,25 @@ export class TotalOrder {
   }
 
   /**
-   * Ends the epoch: delivers everything that was added, first in the announced order, then what nobody announced, by
-   * rank. All survivors have added exactly the packets of the cut, so all do the same (rule C7: runs that name packets
-   * beyond the cut keep what is within it).
+   * Ends the epoch: delivers what was added and is within the cut, first in the announced order, then what nobody
+   * announced, by rank. All that go on hold exactly the packets of the cut, so all do the same. What lies beyond the cut
+   * is dropped by all (rule C7): an acceptor that took no part in the agreement may have walked farther than those who did.
    */
-  drain(deliver: (packet: Packet) => void): void {
+  drain(cut: Row, deliver: (packet: Packet) => void): void {
     for (let run = this.#runs.shift(); run !== undefined; run = this.#runs.shift()) {
-      const waiting = this.#unordered[run.sender] as Deque<Packet>;
-      for (let packet = waiting.first(); packet !== undefined && packet.seqno <= run.upTo; packet = waiting.first()) {
-        waiting.shift();
-        deliver(packet);
-      }
+      if (run.announcedBy < (cut[SEQUENCER] ?? 0)) this.#drainSender(run.sender, run.upTo, cut, deliver);
     }
-    for (const waiting of this.#unordered) {
-      for (let packet = waiting.shift(); packet !== undefined; packet = waiting.shift()) deliver(packet);
+    for (let sender = 0; sender < this.#unordered.length; sender++) {
+      this.#drainSender(sender, Number.MAX_SAFE_INTEGER, cut, deliver);
     }
     this.#safeWaiting = 0;
+  }
+
+  #drainSender(sender: number, upTo: number, cut: Row, deliver: (packet: Packet) => void): void {
+    const waiting = this.#unordered[sender] as Deque<Packet>;
+    for (let packet = waiting.first(); packet !== undefined && packet.seqno <= upTo; packet = waiting.first()) {
+      waiting.shift();
+      if (packet.seqno < (cut[sender] ?? 0)) deliver(packet);
+    }
   }
 }

@@ -1,0 +1,191 @@
+/**
+ * The calls of a group: an object per flavour with a method per update, and one with a method per query, made from the
+ * definition. A scope narrows them to some of the members or ties them to a signal. The call of an update with nothing
+ * but bytes goes straight to the protocol.
+ */
+import type { NodeId } from "../protocol/view.ts";
+import { FIFO, SAFE, TOTAL } from "../wire/packet.ts";
+import { encodeArguments } from "./arguments.ts";
+import type { CompiledDefinition, Operation } from "./define.ts";
+import { CoterieError, OutcomeUnknownError } from "./errors.ts";
+import { AUDIENCE, type Audience, audienceOf, payloadOf, RAW } from "./message.ts";
+import type { Waiting } from "./outbox.ts";
+import { Pending } from "./pending.ts";
+import { abortedBy, refusedBySignal, tooLarge } from "./questions.ts";
+import type { Replica } from "./replica.ts";
+import { ALL, MAJORITY, type QueryOptions, type Reply, type Wanted } from "./reply.ts";
+
+export interface Scope {
+  /** Undefined: all members. */
+  readonly audience: Audience | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+export type SendMethods = Readonly<Record<string, (...args: readonly unknown[]) => Pending<unknown>>>;
+export type QueryMethods = Readonly<Record<string, (...args: readonly unknown[]) => Pending<Reply<unknown>[]>>>;
+
+export class Calls {
+  readonly #replica: Replica;
+  readonly #scope: Scope;
+  #send: SendMethods | undefined;
+  #orderedSend: SendMethods | undefined;
+  #safeSend: SendMethods | undefined;
+
+  constructor(replica: Replica, scope: Scope) {
+    this.#replica = replica;
+    this.#scope = scope;
+  }
+
+  get send(): SendMethods {
+    this.#send ??= sendMethods(this.#replica, this.#scope, FIFO);
+    return this.#send;
+  }
+
+  get orderedSend(): SendMethods {
+    this.#orderedSend ??= sendMethods(this.#replica, this.#scope, TOTAL);
+    return this.#orderedSend;
+  }
+
+  get safeSend(): SendMethods {
+    this.#safeSend ??= sendMethods(this.#replica, this.#scope, SAFE);
+    return this.#safeSend;
+  }
+
+  /** The same calls to these members only. */
+  to(members: unknown): Calls {
+    const audience = audienceFor(members, this.#replica.definition.name);
+    return new Calls(this.#replica, { audience, signal: this.#scope.signal });
+  }
+
+  query(wanted: Wanted, options: QueryOptions = {}): QueryMethods {
+    checkQuery(this.#replica.definition, wanted, options);
+    const signal = options.signal ?? this.#scope.signal;
+    const scoped = signal === undefined ? options : { ...options, signal };
+    const methods: Record<string, (...args: readonly unknown[]) => Pending<Reply<unknown>[]>> = Object.create(null);
+    for (const operation of this.#replica.definition.queries) {
+      methods[operation.name] = (...args) =>
+        this.#replica.questions.ask(operation, args, wanted, scoped, this.#scope.audience);
+    }
+    return methods;
+  }
+}
+
+/** The audience that a user named. */
+function audienceFor(members: unknown, group: string): Audience {
+  const list: readonly unknown[] = Array.isArray(members) ? members : [members];
+  for (const member of list) {
+    if (typeof member !== "string" || !MEMBER.test(member)) {
+      const problem = `to: ${JSON.stringify(member)} is not a member's id, such as "name#3f2a9c01"`;
+      throw new CoterieError("invalid-argument", problem, { group, remedy: "Take ids from `group.view.members`." });
+    }
+  }
+  if (list.length === 0 || new Set(list).size !== list.length) {
+    throw new CoterieError("invalid-argument", "to: the members are not one or more different ones", { group });
+  }
+  return audienceOf(list as readonly NodeId[]);
+}
+
+const MEMBER = /^.+#[0-9a-f]{8}$/s;
+
+function sendMethods(replica: Replica, scope: Scope, flavour: number): SendMethods {
+  const methods: Record<string, (...args: readonly unknown[]) => Pending<unknown>> = Object.create(null);
+  const everybody = scope.audience === undefined && scope.signal === undefined;
+  for (const operation of replica.definition.updates) {
+    const direct = everybody && operation.schema === undefined;
+    methods[operation.name] = (...args) => {
+      const bytes = args[0];
+      if (direct && args.length === 1 && bytes instanceof Uint8Array)
+        return sendBytes(replica, flavour, operation, bytes);
+      return sendEncoded(replica, scope, flavour, operation, args);
+    };
+  }
+  return Object.freeze(methods);
+}
+
+function sendBytes(replica: Replica, flavour: number, operation: Operation, bytes: Uint8Array): Pending<unknown> {
+  const call = new Pending<unknown>();
+  const { definition, outbox } = replica;
+  const sent =
+    bytes.length > definition.maxMessageBytes
+      ? tooLarge(operation, bytes.length, definition.maxMessageBytes, definition.name)
+      : outbox.send(flavour, operation.opcode | RAW, bytes, call);
+  if (sent instanceof CoterieError) call.fail(sent, replica.diagnostics);
+  return call;
+}
+
+function sendEncoded(
+  replica: Replica,
+  scope: Scope,
+  flavour: number,
+  operation: Operation,
+  args: readonly unknown[],
+): Pending<unknown> {
+  const call = new Pending<unknown>();
+  const sent = trySend(replica, scope, flavour, operation, args, call);
+  if (sent instanceof CoterieError) call.fail(sent, replica.diagnostics);
+  else if (scope.signal !== undefined) obey(scope.signal, replica, operation, call, sent);
+  return call;
+}
+
+function trySend(
+  replica: Replica,
+  scope: Scope,
+  flavour: number,
+  operation: Operation,
+  args: readonly unknown[],
+  call: Pending<unknown>,
+): Waiting | CoterieError | undefined {
+  const { name: group, maxMessageBytes } = replica.definition;
+  const refusal = replica.outbox.refusal ?? refusedBySignal(scope.signal, operation.name, group);
+  if (refusal !== undefined) return refusal;
+  const body = encodeArguments(operation, args, group);
+  if (body instanceof CoterieError) return body;
+  if (body.bytes.length > maxMessageBytes) return tooLarge(operation, body.bytes.length, maxMessageBytes, group);
+  const { audience } = scope;
+  if (audience === undefined) return replica.outbox.send(flavour, body.tag, body.bytes, call);
+  return replica.outbox.send(flavour, body.tag | AUDIENCE, payloadOf(undefined, audience, body.bytes), call);
+}
+
+/** A signal takes a call back while it waits for room; after that, it only stops the caller's waiting. */
+function obey(
+  signal: AbortSignal,
+  replica: Replica,
+  operation: Operation,
+  call: Pending<unknown>,
+  waiting: Waiting | undefined,
+): void {
+  const { name: group } = replica.definition;
+  const onAbort = () => {
+    if (waiting !== undefined && replica.outbox.cancel(waiting)) {
+      call.fail(abortedBy(signal, operation.name, group), replica.diagnostics);
+      return;
+    }
+    const problem = `${operation.name} was aborted after it had been sent`;
+    call.fail(
+      new OutcomeUnknownError(problem, { group, view: replica.view.number, cause: signal.reason }),
+      replica.diagnostics,
+    );
+  };
+  signal.addEventListener("abort", onAbort, { once: true });
+  call.whenSettled(() => signal.removeEventListener("abort", onAbort));
+}
+
+const QUERY_FIELDS: ReadonlySet<string> = new Set(["order", "timeoutMs", "onTimeout", "signal"]);
+
+function checkQuery(definition: CompiledDefinition, wanted: Wanted, options: QueryOptions): void {
+  const refuse = (problem: string): never => {
+    throw new CoterieError("invalid-argument", `query: ${problem}`, { group: definition.name });
+  };
+  if (wanted !== ALL && wanted !== MAJORITY && !(Number.isInteger(wanted) && wanted >= 1)) {
+    refuse("the number of replies is not ALL, MAJORITY or a whole number from 1");
+  }
+  for (const field of Object.keys(options)) if (!QUERY_FIELDS.has(field)) refuse(`\`${field}\` is not an option`);
+  const { order, timeoutMs, onTimeout } = options;
+  if (order !== undefined && order !== "fifo" && order !== "ordered" && order !== "safe") {
+    refuse("`order` is not fifo, ordered or safe");
+  }
+  if (timeoutMs !== undefined && !(timeoutMs > 0)) refuse("`timeoutMs` is not a positive number");
+  if (onTimeout !== undefined && onTimeout !== "report" && onTimeout !== "reject") {
+    refuse("`onTimeout` is not report or reject");
+  }
+}

@@ -1,0 +1,214 @@
+/**
+ * The errors that users meet. Each has a code that never changes its meaning, says where it happened, whether trying
+ * again can help, and what to do about it. The table is the one place where codes are explained; the documentation is
+ * made from it. (Broken rules of the library itself are `AssertionError`s; a peer's garbage is counted, not thrown.)
+ */
+
+export interface ErrorMeaning {
+  /** What has happened, for people. */
+  readonly meaning: string;
+  /** What the caller can do; the default of `CoterieError.remedy`. */
+  readonly remedy: string;
+  /** Whether the same call may succeed later without any change by the caller. */
+  readonly retryable: boolean;
+}
+
+export const ERROR_CODES = {
+  "invalid-option": {
+    meaning: "An option, or a part of a group's definition, is missing, unknown or has a bad value.",
+    remedy: "Correct the field that the message names.",
+    retryable: false,
+  },
+  "invalid-argument": {
+    meaning: "A call was given an argument that it cannot take, or that the operation's schema refuses.",
+    remedy: "Correct the argument that the message names; nothing was sent.",
+    retryable: false,
+  },
+  "unknown-operation": {
+    meaning: "The group's definition has no operation of this name.",
+    remedy: "Use a name from `updates` or `queries` of the definition.",
+    retryable: false,
+  },
+  "asynchronous-update": {
+    meaning: "An update's handler is asynchronous or returned a promise; updates run in one step at every replica.",
+    remedy: "Make the update synchronous: do the waiting before the send and pass its outcome as an argument.",
+    retryable: false,
+  },
+  "not-encodable": {
+    meaning: "A value cannot be carried between nodes without losing its type.",
+    remedy:
+      "Send plain objects, arrays, strings, numbers, booleans, null, undefined, bigint, Date, Map, Set or typed arrays.",
+    retryable: false,
+  },
+  "message-too-large": {
+    meaning: "One message would be longer than `maxMessageBytes` of the definition.",
+    remedy: "Split it, raise `maxMessageBytes` at all members, or pass a reference to data that travels elsewhere.",
+    retryable: false,
+  },
+  overloaded: {
+    meaning: "More calls wait for room than may wait; members cannot take messages as fast as they are sent.",
+    remedy: "Await the sends (that is the back-pressure) and send again later.",
+    retryable: true,
+  },
+  "handler-failed": {
+    meaning: "The definition's own code threw: an update, a query, `state`, `onView` or a checkpoint function.",
+    remedy: "See `cause`. An update that throws leaves the state as it was at that moment, the same at every replica.",
+    retryable: false,
+  },
+  "query-aborted": {
+    meaning: "A query's handler at some member threw AbortReply.",
+    remedy: "See `reason`, which the handler gave.",
+    retryable: false,
+  },
+  timeout: {
+    meaning: 'A query with `onTimeout: "reject"` did not get its replies within `timeoutMs`.',
+    remedy: "Ask again, ask fewer members, or give more time; the query itself may have run.",
+    retryable: true,
+  },
+  aborted: {
+    meaning:
+      "The caller's AbortSignal fired before the call had any effect, or the effect is only that replies are dropped.",
+    remedy: "None is needed: the caller asked for it.",
+    retryable: false,
+  },
+  "outcome-unknown": {
+    meaning: "The membership ended, or the signal fired, after a message was sent and before it was delivered here.",
+    remedy:
+      "It may or may not have been delivered to others. Join again and read before repeating what is not idempotent.",
+    retryable: false,
+  },
+  excluded: {
+    meaning: "The other members went on without this one: it was taken for failed, or was out of reach for too long.",
+    remedy: "Join again: `node.join(definition)` gives a new group object with the present state.",
+    retryable: false,
+  },
+  "group-lost": {
+    meaning: "All members that held the group's state are gone.",
+    remedy: "Join again to create the group anew, with its initial state.",
+    retryable: false,
+  },
+  left: {
+    meaning: "This member has left the group, or is leaving it.",
+    remedy: "Join again to use the group.",
+    retryable: false,
+  },
+  closed: {
+    meaning: "The node was closed.",
+    remedy: "Start a node again to use its groups.",
+    retryable: false,
+  },
+  blocked: {
+    meaning: "The majority of the cluster is out of reach, so local state may be stale and nothing is delivered.",
+    remedy: 'Wait for `group.status` to be "active" and try again; sends and queries wait by themselves.',
+    retryable: true,
+  },
+  "already-member": {
+    meaning: "This node is a member of the group already, or is joining it.",
+    remedy: "Use the group object that the earlier join gave, or leave first.",
+    retryable: false,
+  },
+  "definition-mismatch": {
+    meaning: "The members of the group run another definition: other operations, version or limits.",
+    remedy: "Deploy the same definition everywhere, or join under another name.",
+    retryable: false,
+  },
+  "state-transfer-failed": {
+    meaning: "The group's state could not be captured, carried or loaded.",
+    remedy: "See `cause`. A state that is not plain data needs `checkpoint: { save, load }` in the definition.",
+    retryable: true,
+  },
+  "name-taken": {
+    meaning: "Another live node has this name or address.",
+    remedy: "Choose another `name` or `listen`.",
+    retryable: false,
+  },
+  "port-in-use": {
+    meaning: "The address in `listen` is in use.",
+    remedy: "Choose another port, or 0 for any.",
+    retryable: false,
+  },
+  unreachable: {
+    meaning: "No node of the cluster could be reached.",
+    remedy: "Check `seeds`, `advertise` and the network, and that the other nodes run.",
+    retryable: true,
+  },
+  "foreign-cluster": {
+    meaning: "The node at a seed's address belongs to another cluster than this node does.",
+    remedy: "Correct `seeds`.",
+    retryable: false,
+  },
+  "version-mismatch": {
+    meaning: "A node speaks another version of the protocol.",
+    remedy: "Run compatible versions of coterie on all nodes.",
+    retryable: false,
+  },
+} as const satisfies Readonly<Record<string, ErrorMeaning>>;
+
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+export interface ErrorDetails {
+  /** The group's name, if it happened in one. */
+  readonly group?: string | undefined;
+  /** The number of the view in which it happened. */
+  readonly view?: number | undefined;
+  readonly remedy?: string | undefined;
+  readonly cause?: unknown;
+}
+
+/** An operating condition. `message` says what happened and what to do; `code` is for programs. */
+export class CoterieError extends Error {
+  override readonly name: string = "CoterieError";
+  readonly code: ErrorCode;
+  readonly group: string | undefined;
+  readonly view: number | undefined;
+  readonly retryable: boolean;
+  readonly remedy: string;
+
+  constructor(code: ErrorCode, problem: string, details: ErrorDetails = {}) {
+    const remedy = details.remedy ?? ERROR_CODES[code].remedy;
+    super(`${problem}. ${remedy}`, details.cause === undefined ? undefined : { cause: details.cause });
+    this.code = code;
+    this.group = details.group;
+    this.view = details.view;
+    this.retryable = ERROR_CODES[code].retryable;
+    this.remedy = remedy;
+  }
+}
+
+/** The group goes on without this member; its calls that had not been sent had no effect. Code `excluded`. */
+export class ExcludedError extends CoterieError {
+  override readonly name: string = "ExcludedError";
+
+  constructor(problem: string, details: ErrorDetails = {}) {
+    super("excluded", problem, details);
+  }
+}
+
+/** A message was sent, and whether it was delivered to others cannot be told from here. Code `outcome-unknown`. */
+export class OutcomeUnknownError extends CoterieError {
+  override readonly name: string = "OutcomeUnknownError";
+
+  constructor(problem: string, details: ErrorDetails = {}) {
+    super("outcome-unknown", problem, details);
+  }
+}
+
+/**
+ * Thrown in a query's handler, it makes the caller's query reject, at once, with an AbortReply that carries the same
+ * `reason`. Code `query-aborted`.
+ */
+export class AbortReply extends CoterieError {
+  override readonly name: string = "AbortReply";
+  readonly reason: string;
+
+  constructor(reason: string, details: ErrorDetails = {}) {
+    super("query-aborted", `the query was aborted: ${reason}`, details);
+    this.reason = reason;
+  }
+}
+
+/** What a thrown value says, for messages. */
+export function describe(thrown: unknown): string {
+  if (thrown instanceof Error) return thrown.message === "" ? thrown.name : thrown.message;
+  return typeof thrown === "string" ? thrown : String(thrown);
+}

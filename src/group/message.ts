@@ -1,0 +1,60 @@
+/**
+ * What a group's message says, above its tag and payload of `wire/packet.ts`. The tag names the operation and says how
+ * the payload begins, so that a plain update of bytes is nothing but its bytes:
+ *
+ *     bits 0–15  operation: its position among the definition's updates, or queries, by name
+ *     bit 16     RAW: the one argument is the rest of the payload, else it is the encoded array of arguments
+ *     bit 17     QUERY: the payload begins with the query's number, u32; answers go to the sender
+ *     bit 18     AUDIENCE: then come the members that are meant, as `nodeIds`; others let the message pass
+ *     bits 19–31 zero
+ */
+import { type NodeId, nodeIds } from "../protocol/view.ts";
+import { encode } from "../wire/layout.ts";
+import { Reader } from "../wire/reader.ts";
+
+export const OPERATION_MASK = 0xffff;
+export const RAW = 0x1_0000;
+export const QUERY = 0x2_0000;
+export const AUDIENCE = 0x4_0000;
+const KNOWN = OPERATION_MASK | RAW | QUERY | AUDIENCE;
+
+const QUERY_BYTES = 4;
+
+/** The members a message is meant for, and those as bytes, made once for many messages. */
+export interface Audience {
+  readonly members: readonly NodeId[];
+  readonly bytes: Uint8Array;
+}
+
+export function audienceOf(members: readonly NodeId[]): Audience {
+  return { members, bytes: encode(nodeIds, members) };
+}
+
+/** A payload that begins with a query's number, an audience, or both. */
+export function payloadOf(query: number | undefined, audience: Audience | undefined, body: Uint8Array): Uint8Array {
+  const audienceFrom = query === undefined ? 0 : QUERY_BYTES;
+  const bodyFrom = audienceFrom + (audience?.bytes.length ?? 0);
+  const payload = new Uint8Array(bodyFrom + body.length);
+  if (query !== undefined) new DataView(payload.buffer).setUint32(0, query, true);
+  if (audience !== undefined) payload.set(audience.bytes, audienceFrom);
+  payload.set(body, bodyFrom);
+  return payload;
+}
+
+/** What stands before the body of a message. */
+export interface Envelope {
+  readonly query: number | undefined;
+  /** Undefined when all members are meant. */
+  readonly audience: readonly NodeId[] | undefined;
+  /** Where the body begins. */
+  readonly from: number;
+}
+
+/** The beginning of the message in `bytes` from `from` to `to`, or undefined when it cannot be one. */
+export function openMessage(tag: number, bytes: Uint8Array, from: number, to: number): Envelope | undefined {
+  if ((tag & ~KNOWN) !== 0) return undefined;
+  const reader = new Reader(bytes, from, to);
+  const query = (tag & QUERY) === 0 ? undefined : reader.u32();
+  const audience = (tag & AUDIENCE) === 0 ? undefined : nodeIds.read(reader);
+  return reader.failed ? undefined : { query, audience, from: to - reader.remaining };
+}

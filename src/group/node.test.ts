@@ -1,0 +1,133 @@
+/** Nodes: joining, several groups in one step, the cluster's views and status, closing. */
+import { describe, expect, test } from "vitest";
+import { FakeCluster } from "../../test/group/fake-cluster.ts";
+import { failureOf } from "../../test/group/members.ts";
+import type { ClusterStatus } from "../runtime/application.ts";
+import { defineGroup } from "./define.ts";
+import { createNode } from "./node.ts";
+import { start } from "./start.ts";
+
+const one = defineGroup({ name: "one", state: () => 0, updates: { nothing: () => 1 } });
+const two = defineGroup({ name: "two", state: () => "", queries: { name: () => "two" } });
+
+describe("join", () => {
+  test("a node is in a group once; leaving frees the name", async () => {
+    const node = createNode(new FakeCluster().node("a"));
+    const group = await node.join(one);
+    expect([group.name, group.self, group.rank, group.status]).toEqual(["one", "a#00000001", 0, "active"]);
+    expect(await failureOf(node.join(one))).toMatchObject({ code: "already-member", group: "one" });
+    await group.leave();
+    expect((await node.join(one)).status).toBe("active");
+  });
+
+  test("another definition under the same name is refused", async () => {
+    const cluster = new FakeCluster();
+    await createNode(cluster.node("a")).join(one);
+    const other = defineGroup({ name: "one", state: () => 0, updates: { something: () => 1 } });
+    const error = await failureOf(createNode(cluster.node("b")).join(other));
+    expect(error).toMatchObject({ code: "definition-mismatch", group: "one" });
+    expect((error as Error).message).toContain(one.digest);
+  });
+
+  test("several groups are joined in one step, or none of them", async () => {
+    const cluster = new FakeCluster();
+    const node = createNode(cluster.node("a"));
+    const [first, second] = await node.joinAll([one, two]);
+    expect(await first.send.nothing()).toBe(1);
+    expect(await second.query(1).name()).toHaveLength(1);
+    const other = createNode(cluster.node("b"));
+    const mismatched = defineGroup({ name: "two", state: () => "" });
+    expect(await failureOf(other.joinAll([one, mismatched]))).toMatchObject({ code: "definition-mismatch" });
+    expect(first.view.members).toEqual(["a#00000001"]);
+    expect(await node.joinAll([])).toEqual([]);
+    expect(await failureOf(other.joinAll([one, one]))).toMatchObject({ code: "already-member" });
+    expect(await failureOf(other.joinAll(one as unknown as [typeof one]))).toMatchObject({ code: "invalid-option" });
+  });
+
+  test("a signal ends it", async () => {
+    const cluster = new FakeCluster();
+    const node = createNode(cluster.node("a"));
+    cluster.hold();
+    const abort = new AbortController();
+    const joining = node.join(one, { signal: abort.signal });
+    abort.abort(new Error("enough"));
+    expect(await failureOf(joining)).toMatchObject({ code: "aborted", cause: new Error("enough") });
+    expect(await failureOf(node.join(one, { signal: abort.signal }))).toMatchObject({ code: "aborted" });
+    cluster.release();
+    await cluster.settle();
+    expect(cluster.groups.get("one")?.members ?? []).toEqual([]);
+    expect((await node.join(one)).status).toBe("active");
+  });
+
+  test("a state that throws fails the join", async () => {
+    const broken = defineGroup({
+      name: "broken",
+      state: () => {
+        throw new Error("no state");
+      },
+    });
+    const error = await failureOf(createNode(new FakeCluster().node("a")).join(broken));
+    expect(error).toMatchObject({ code: "handler-failed", group: "broken", cause: new Error("no state") });
+  });
+});
+
+describe("close", () => {
+  test("ends all memberships, joins and readings; later joins fail", async () => {
+    const cluster = new FakeCluster();
+    const node = createNode(cluster.node("a"));
+    const group = await node.join(one);
+    const statuses = node.cluster.statuses();
+    expect((await statuses.next()).value).toBe("primary");
+    const joining = node.join(two);
+    const closed = node.close();
+    expect(node.close()).toBe(closed);
+    expect(await failureOf(joining)).toMatchObject({ code: "closed" });
+    await closed;
+    expect(group.status).toBe("closed");
+    expect((await statuses.next()).done).toBe(true);
+    expect(await failureOf(node.join(two))).toMatchObject({ code: "closed" });
+  });
+
+  test("is what the signal of its options, and `await using`, do", async () => {
+    const cluster = new FakeCluster();
+    const abort = new AbortController();
+    const first = createNode(cluster.node("a"), { signal: abort.signal });
+    const group = await first.join(one);
+    abort.abort();
+    await first.close();
+    expect(group.status).toBe("closed");
+    let other: Awaited<ReturnType<typeof first.join<typeof one>>> | undefined;
+    {
+      await using node = createNode(cluster.node("b"));
+      other = await node.join(one);
+    }
+    expect(other.status).toBe("closed");
+    const third = createNode(cluster.node("c"), { signal: abort.signal });
+    expect(await failureOf(third.join(one))).toMatchObject({ code: "closed" });
+  });
+});
+
+test("the cluster's views and statuses are told as they come", async () => {
+  const cluster = new FakeCluster();
+  const fake = cluster.node("a");
+  const node = createNode(fake);
+  expect(node.self).toBe("a#00000001");
+  expect(node.cluster.view).toBeUndefined();
+  const views = node.cluster.views();
+  const statuses = node.cluster.statuses();
+  const view = { cluster: "c", number: 1, nodes: [], acceptors: [] };
+  fake.show(view);
+  fake.block(true);
+  fake.block(false);
+  expect(node.cluster.view).toBe(view);
+  expect((await views.next()).value).toBe(view);
+  expect((await node.cluster.views().next()).value).toBe(view);
+  const seen: (ClusterStatus | undefined)[] = [];
+  for (let each = 0; each < 3; each++) seen.push((await statuses.next()).value);
+  expect(seen).toEqual(["primary", "blocked", "primary"]);
+  expect(node.cluster.status).toBe("primary");
+});
+
+test("start refuses bad options before it does anything", async () => {
+  expect(await failureOf(start({ listen: "nowhere" }))).toMatchObject({ code: "invalid-option" });
+});

@@ -1,0 +1,263 @@
+/**
+ * A node of the cluster, in which any number of groups live. A join takes effect for all of its groups in one step, or
+ * for none; whatever happens to the node afterwards, every join and every call of its groups ends.
+ */
+
+import type { HistorySink } from "../protocol/history.ts";
+import type { ClusterView, NodeId } from "../protocol/view.ts";
+import type { ClusterStatus, JoinRefusal } from "../runtime/application.ts";
+import { type CompiledDefinition, compiledOf, type GroupDefinition } from "./define.ts";
+import { consoleLog, type Log } from "./diagnostics.ts";
+import { CoterieError } from "./errors.ts";
+import { Feed } from "./feed.ts";
+import type { Group } from "./group.ts";
+import { GroupHandle } from "./handle.ts";
+import { abortedBy } from "./questions.ts";
+import type { RecordingTo } from "./recorder.ts";
+import { Replica } from "./replica.ts";
+import type { JoinFailure, NodeRuntime } from "./runtime.ts";
+
+export interface JoinOptions {
+  /** Gives up joining: rejects with code `aborted`. */
+  readonly signal?: AbortSignal;
+}
+
+/** The cluster as this node sees it. */
+export interface Cluster {
+  /** The newest view; undefined before the first. */
+  readonly view: ClusterView | undefined;
+  /** `blocked`: the majority is out of reach; groups neither deliver nor send until it is back. */
+  readonly status: ClusterStatus;
+  /** The present view, if any, and every later one until the node is closed. */
+  views(): AsyncIterableIterator<ClusterView>;
+  /** The present status and every later one until the node is closed. */
+  statuses(): AsyncIterableIterator<ClusterStatus>;
+}
+
+export interface Node {
+  /** This node's present id: its name, `#` and eight digits that change when it has to enter the cluster again. */
+  readonly self: NodeId;
+  readonly cluster: Cluster;
+  /**
+   * Joins the group, or creates it: resolves when this member has the state and its first view. Rejects with a
+   * CoterieError: `already-member`, `definition-mismatch`, `group-lost`, `state-transfer-failed`, `not-encodable`,
+   * `handler-failed`, `excluded`, `aborted`, `closed`. Waits while the majority of the cluster is out of reach.
+   */
+  join<G extends GroupDefinition>(definition: G, options?: JoinOptions): Promise<Group<G>>;
+  /** Joins several groups in one atomic step: all of them or none. Resolves with the groups, in the same order. */
+  joinAll<const G extends readonly GroupDefinition[]>(
+    definitions: G,
+    options?: JoinOptions,
+  ): Promise<{ readonly [K in keyof G]: Group<G[K]> }>;
+  /** Ends all memberships and leaves the cluster. Their calls fail with code `closed`. Never rejects. */
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface NodeOptions {
+  readonly log?: Log | undefined;
+  readonly history?: HistorySink | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The node that runs on `runtime`. */
+export function createNode(runtime: NodeRuntime, options: NodeOptions = {}): Node {
+  return new LiveNode(runtime, options);
+}
+
+class LiveNode implements Node {
+  readonly cluster: LiveCluster;
+  readonly #runtime: NodeRuntime;
+  readonly #log: Log;
+  readonly #recording: RecordingTo | undefined;
+  readonly #joins = new Set<Joining>();
+  #closed: Promise<void> | undefined;
+
+  constructor(runtime: NodeRuntime, options: NodeOptions) {
+    this.#runtime = runtime;
+    this.#log = options.log ?? consoleLog;
+    const { history } = options;
+    this.#recording = history === undefined ? undefined : { sink: history, now: () => runtime.now() };
+    this.cluster = new LiveCluster(runtime);
+    options.signal?.addEventListener("abort", () => void this.close(), { once: true });
+    if (options.signal?.aborted === true) void this.close();
+  }
+
+  get self(): NodeId {
+    return this.#runtime.self;
+  }
+
+  async join<G extends GroupDefinition>(definition: G, options: JoinOptions = {}): Promise<Group<G>> {
+    const [handle] = await this.#joinAll([definition], options);
+    if (handle === undefined) throw new CoterieError("closed", "the join gave no group");
+    return handle.as<G>();
+  }
+
+  async joinAll<const G extends readonly GroupDefinition[]>(
+    definitions: G,
+    options: JoinOptions = {},
+  ): Promise<{ readonly [K in keyof G]: Group<G[K]> }> {
+    const handles = await this.#joinAll(definitions, options);
+    return handles.map((handle) => handle.as()) as unknown as { readonly [K in keyof G]: Group<G[K]> };
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #joinAll(definitions: readonly GroupDefinition[], options: JoinOptions): Promise<readonly GroupHandle[]> {
+    const { signal } = options;
+    if (!Array.isArray(definitions))
+      throw new CoterieError("invalid-option", "joinAll: the definitions are not an array");
+    const compiled = definitions.map((definition) => compiledOf(definition));
+    const names = compiled.map(({ name }) => name);
+    const twice = names.find((name, index) => names.indexOf(name) !== index);
+    if (twice !== undefined)
+      throw new CoterieError("already-member", `joinAll: group ${twice} is named twice`, { group: twice });
+    if (this.#closed !== undefined) throw new CoterieError("closed", "the node was closed");
+    if (signal?.aborted === true) throw abortedBy(signal, "join", names.join(", "));
+    if (compiled.length === 0) return [];
+    const joining = new Joining(this.#runtime, this.#log, this.#recording, compiled);
+    this.#joins.add(joining);
+    try {
+      return await joining.done(signal);
+    } finally {
+      this.#joins.delete(joining);
+    }
+  }
+
+  async #close(): Promise<void> {
+    for (const joining of this.#joins) joining.fail(new CoterieError("closed", "the node was closed"));
+    await this.#runtime.close();
+    this.cluster.close();
+  }
+}
+
+/** One step of joining, until all of its replicas are ready. */
+class Joining {
+  readonly #handles: (GroupHandle | undefined)[];
+  #missing: number;
+  #resolve: ((handles: readonly GroupHandle[]) => void) | undefined;
+  #reject: ((error: CoterieError) => void) | undefined;
+  readonly #outcome: Promise<readonly GroupHandle[]>;
+  readonly #names: string;
+  #cancel: (() => void) | undefined;
+  #over = false;
+
+  constructor(
+    runtime: NodeRuntime,
+    log: Log,
+    recording: RecordingTo | undefined,
+    definitions: readonly CompiledDefinition[],
+  ) {
+    this.#names = definitions.map(({ name }) => name).join(", ");
+    this.#missing = definitions.length;
+    this.#handles = definitions.map(() => undefined);
+    this.#outcome = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    const after = (delayMs: number, callback: () => void) => runtime.after(delayMs, callback);
+    const requests = definitions.map((definition, index) => {
+      const application: Replica = new Replica({
+        definition,
+        log,
+        after,
+        recording,
+        onReady: () => this.#ready(index, new GroupHandle(application)),
+        onView: (view) => this.#handles[index]?.installed(view),
+        onBlocked: (blocked) => this.#handles[index]?.blocked(blocked),
+        onEnded: (how, error) => {
+          this.#handles[index]?.ended(how, error);
+          this.fail(error);
+        },
+      });
+      return { name: definition.name, digest: definition.digest, application };
+    });
+    this.#cancel = runtime.join(requests, (why) => this.fail(errorOf(why)));
+  }
+
+  async done(signal: AbortSignal | undefined): Promise<readonly GroupHandle[]> {
+    const onAbort = () => this.fail(abortedBy(signal as AbortSignal, "join", this.#names));
+    signal?.addEventListener("abort", onAbort, { once: true });
+    try {
+      return await this.#outcome;
+    } finally {
+      signal?.removeEventListener("abort", onAbort);
+    }
+  }
+
+  /** The join comes to nothing; memberships that were granted already are given up. */
+  fail(error: CoterieError): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#cancel?.();
+    this.#reject?.(error);
+  }
+
+  #ready(index: number, handle: GroupHandle): void {
+    this.#handles[index] = handle;
+    this.#missing--;
+    if (this.#missing > 0 || this.#over) return;
+    this.#over = true;
+    this.#resolve?.(this.#handles.filter((each) => each !== undefined));
+  }
+}
+
+function errorOf(why: JoinRefusal | JoinFailure): CoterieError {
+  if ("detail" in why) return new CoterieError(why.code, why.detail, { cause: why.cause });
+  const { code, name: group } = why;
+  switch (code) {
+    case "definition-mismatch": {
+      const problem = `the members of group ${group} have the definition ${why.expected}, not this one`;
+      return new CoterieError(code, problem, { group });
+    }
+    case "already-member":
+      return new CoterieError(code, `this node is in group ${group} already`, { group });
+    case "group-lost":
+      return new CoterieError(code, `group ${group} is lost`, { group });
+  }
+}
+
+class LiveCluster implements Cluster {
+  readonly #runtime: NodeRuntime;
+  readonly #views = new Feed<ClusterView>();
+  readonly #statuses = new Feed<ClusterStatus>();
+  readonly #stop: (() => void)[];
+
+  constructor(runtime: NodeRuntime) {
+    this.#runtime = runtime;
+    this.#stop = [
+      runtime.onStatus((status) => this.#statuses.publish(status)),
+      runtime.onClusterView((view) => this.#views.publish(view)),
+    ];
+  }
+
+  get view(): ClusterView | undefined {
+    return this.#runtime.clusterView;
+  }
+
+  get status(): ClusterStatus {
+    return this.#runtime.status;
+  }
+
+  views(): AsyncIterableIterator<ClusterView> {
+    return this.view === undefined ? this.#views.subscribe() : this.#views.subscribe(this.view);
+  }
+
+  statuses(): AsyncIterableIterator<ClusterStatus> {
+    return this.#statuses.subscribe(this.status);
+  }
+
+  /** Nothing comes any more. */
+  close(): void {
+    for (const stop of this.#stop) stop();
+    this.#views.end();
+    this.#statuses.end();
+  }
+}

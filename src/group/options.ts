@@ -1,0 +1,90 @@
+/**
+ * The options of `start`, checked before anything else happens: an unknown name or a bad value is refused with the field
+ * named, so that a slip of the pen never becomes a cluster that cannot form.
+ */
+import type { HistorySink } from "../protocol/history.ts";
+import type { Log } from "./diagnostics.ts";
+import { CoterieError } from "./errors.ts";
+
+export interface StartOptions {
+  /** Names the node for people: the first part of its id. 1 to 64 letters, digits, `.`, `_` or `-`. Default: a random one. */
+  readonly name?: string;
+  /** Where to listen: "host:port" or "port"; port 0 is any free one. Default: any free port of the loopback interface. */
+  readonly listen?: string;
+  /** The "host:port" at which others reach this node, if it is not where it listens. */
+  readonly advertise?: string;
+  /** Addresses of nodes that may be up, "host:port", or one DNS name that has them. Default: discovery on this machine. */
+  readonly seeds?: string | readonly string[];
+  /** The addresses, "host:port", of the nodes that found the cluster together: all of them, the same list at each. */
+  readonly founders?: readonly string[];
+  /** The directory in which the nodes of one machine and user find each other, or false for no such discovery. */
+  readonly discovery?: string | false;
+  /** After so many milliseconds of silence a node is taken for failed. 100 to 600,000; default 3000. */
+  readonly failureTimeoutMs?: number;
+  /** How many nodes, the oldest, agree on views and keep the directory. 1 to 15; default 5. */
+  readonly directorySize?: number;
+  /** Gives up starting, and later closes the node. */
+  readonly signal?: AbortSignal;
+  /** Gets everything that has no caller to be told. Default: warnings and errors to the console. */
+  readonly log?: Log;
+  /** Gets the events of the run, for the checkers of the model. Slow. */
+  readonly history?: HistorySink;
+}
+
+type Check = (value: unknown) => string | undefined;
+
+const CHECKS: { readonly [K in keyof Required<StartOptions>]: Check } = {
+  name: (value) =>
+    typeof value === "string" && NAME.test(value) ? undefined : "is not 1 to 64 letters, digits, `.`, `_` or `-`",
+  listen: (value) => (isAddress(value, true) ? undefined : 'is not "host:port" or "port"'),
+  advertise: (value) => (isAddress(value, false) ? undefined : 'is not "host:port"'),
+  seeds: (value) => (isSeeds(value) ? undefined : 'is not a list of "host:port", nor one DNS name'),
+  founders: (value) => (isAddresses(value) ? undefined : 'is not a list of different "host:port"'),
+  discovery: (value) =>
+    value === false || (typeof value === "string" && value !== "") ? undefined : "is neither a directory nor false",
+  failureTimeoutMs: (value) => whole(value, 100, 600_000),
+  directorySize: (value) => whole(value, 1, 15),
+  signal: (value) => (value instanceof AbortSignal ? undefined : "is not an AbortSignal"),
+  log: (value) => (typeof value === "function" ? undefined : "is not a function"),
+  history: (value) => (typeof value === "function" ? undefined : "is not a function"),
+};
+
+const NAME = /^[A-Za-z0-9._-]{1,64}$/;
+
+/** The options, known to be good. Throws `invalid-option`. */
+export function checkOptions(options: unknown): StartOptions {
+  if (typeof options !== "object" || options === null) {
+    throw new CoterieError("invalid-option", "start: the options are not an object");
+  }
+  for (const [field, value] of Object.entries(options)) {
+    const check = Object.hasOwn(CHECKS, field) ? CHECKS[field as keyof StartOptions] : undefined;
+    if (check === undefined) {
+      const remedy = `The options are ${Object.keys(CHECKS).join(", ")}.`;
+      throw new CoterieError("invalid-option", `start: \`${field}\` is not an option`, { remedy });
+    }
+    const problem = value === undefined ? undefined : check(value);
+    if (problem !== undefined) throw new CoterieError("invalid-option", `start: \`${field}\` ${problem}`);
+  }
+  return options;
+}
+
+function isAddress(value: unknown, portAlone: boolean): boolean {
+  if (typeof value !== "string") return false;
+  const [, host, port] = /^(?:(\[[0-9A-Fa-f:.]+(?:%[^\s\]]+)?\]|[^\s:[\]]+):)?(\d{1,5})$/.exec(value) ?? [];
+  return port !== undefined && Number(port) <= 65_535 && (portAlone || host !== undefined);
+}
+
+function isAddresses(value: unknown): boolean {
+  if (!Array.isArray(value) || value.length === 0) return false;
+  return new Set(value).size === value.length && value.every((address) => isAddress(address, false));
+}
+
+function isSeeds(value: unknown): boolean {
+  if (typeof value === "string") return /^[A-Za-z0-9._-]+(:\d{1,5})?$/.test(value);
+  return Array.isArray(value) && value.every((address) => isAddress(address, false));
+}
+
+function whole(value: unknown, low: number, high: number): string | undefined {
+  if (typeof value === "number" && Number.isInteger(value) && value >= low && value <= high) return undefined;
+  return `is not a whole number from ${low} to ${high}`;
+}

@@ -1,0 +1,128 @@
+/**
+ * Writes a member's part of the run's history (`protocol/history.ts`), for the checkers of the model. A message's id is
+ * made of where its packet stands at its sender and of its place in the packet, which sender and receivers can both see.
+ * Only made when the node was started with `history`: nothing of it is on the path of messages otherwise.
+ */
+import { createHash } from "node:crypto";
+import type { HistoryEvent, HistoryFlavour, HistorySink } from "../protocol/history.ts";
+import type { GroupView, NodeId } from "../protocol/view.ts";
+import type { Ending } from "../runtime/application.ts";
+import { FLAVOURS, MessageCursor, type Packet } from "../wire/packet.ts";
+import { encodeValue, Unencodable } from "./codec.ts";
+import { AUDIENCE, openMessage, QUERY } from "./message.ts";
+import { ALL, MAJORITY, type Reply, type Wanted } from "./reply.ts";
+
+/** Where and when events are recorded. */
+export interface RecordingTo {
+  readonly sink: HistorySink;
+  /** Milliseconds of the run's clock. */
+  readonly now: () => number;
+}
+
+export class Recorder {
+  readonly #to: RecordingTo;
+  #node: NodeId = "";
+  #group = "";
+  #flushes = 0;
+  /** How many values an open query wants, until it is sent. */
+  readonly #wanted = new Map<number, Wanted>();
+  /** The message ids of queries that were sent and have not ended. */
+  readonly #queries = new Map<number, string>();
+
+  constructor(to: RecordingTo) {
+    this.#to = to;
+  }
+
+  begin(node: NodeId, group: string): void {
+    this.#node = node;
+    this.#group = group;
+  }
+
+  /** A packet of this member's own entered the epoch of `view`. */
+  sent(packet: Packet, view: GroupView): void {
+    if (packet.more) return;
+    const cursor = new MessageCursor(packet);
+    for (let place = 0; cursor.next(); place++) {
+      const message = idOf(packet, this.#node, place, this.#group);
+      this.#record({ kind: "send", ...this.#here(), view: view.number, message, flavour: flavourOf(packet) });
+      if ((cursor.tag & QUERY) !== 0 && (cursor.tag & AUDIENCE) === 0) this.#querySent(packet, cursor, message, view);
+    }
+  }
+
+  #querySent(packet: Packet, cursor: MessageCursor, message: string, view: GroupView): void {
+    const query = openMessage(cursor.tag, packet.bytes, cursor.from, cursor.from + cursor.length)?.query;
+    const wanted = query === undefined ? undefined : this.#wanted.get(query);
+    if (query === undefined || wanted === undefined) return;
+    this.#wanted.delete(query);
+    this.#queries.set(query, message);
+    const size = view.members.length;
+    const count = wanted === ALL ? size : wanted === MAJORITY ? Math.floor(size / 2) + 1 : wanted;
+    this.#record({ kind: "query", ...this.#here(), query: message, wanted: count });
+  }
+
+  /** The message at `place` of a packet, or the one that ends with it, is delivered. */
+  delivered(packet: Packet, place: number, sender: NodeId, view: GroupView): void {
+    const message = idOf(packet, sender, place, this.#group);
+    this.#record({ kind: "deliver", ...this.#here(), view: view.number, message, sender, flavour: flavourOf(packet) });
+  }
+
+  asked(query: number, wanted: Wanted): void {
+    this.#wanted.set(query, wanted);
+  }
+
+  replied(query: number, member: NodeId, status: Reply<unknown>["status"] | "abort"): void {
+    const message = this.#queries.get(query);
+    if (message !== undefined) this.#record({ kind: "reply", ...this.#here(), query: message, member, status });
+  }
+
+  ended(query: number, outcome: "enough" | "complete" | "aborted" | "rejected"): void {
+    this.#wanted.delete(query);
+    const message = this.#queries.get(query);
+    this.#queries.delete(query);
+    if (message !== undefined) this.#record({ kind: "query-end", ...this.#here(), query: message, outcome });
+  }
+
+  /** Returns the flush's id, for `flushEnded`. */
+  flushBegun(copies: number | undefined): string {
+    const flush = `${this.#node}/${this.#group}/${++this.#flushes}`;
+    this.#record({ kind: "flush-begin", ...this.#here(), flush, ...(copies === undefined ? {} : { copies }) });
+    return flush;
+  }
+
+  flushEnded(flush: string, outcome: "held" | "rejected"): void {
+    this.#record({ kind: "flush-end", ...this.#here(), flush, outcome });
+  }
+
+  installed(view: GroupView): void {
+    this.#record({ kind: "install", ...this.#here(), number: view.number, members: view.members });
+  }
+
+  /** The state at the start of a view; states that the default codec cannot encode are not recorded. */
+  state(view: GroupView, state: unknown, loaded: boolean): void {
+    const bytes = encodeValue(state);
+    if (bytes instanceof Unencodable) return;
+    const digest = createHash("sha256").update(bytes).digest("hex").slice(0, 16);
+    this.#record({ kind: "state", ...this.#here(), view: view.number, digest, loaded });
+  }
+
+  end(how: Ending): void {
+    if (how !== "closed") this.#record({ kind: "end", ...this.#here(), why: how });
+  }
+
+  #here(): { readonly at: number; readonly node: NodeId; readonly group: string } {
+    return { at: this.#to.now(), node: this.#node, group: this.#group };
+  }
+
+  #record(event: HistoryEvent): void {
+    this.#to.sink(event);
+  }
+}
+
+function idOf(packet: Packet, sender: NodeId, place: number, group: string): string {
+  return `${group}/${packet.epoch}/${sender}/${packet.seqno}.${place}`;
+}
+
+function flavourOf(packet: Packet): HistoryFlavour {
+  const flavour = FLAVOURS[packet.flavour];
+  return flavour === undefined || flavour === "order" ? "fifo" : flavour;
+}

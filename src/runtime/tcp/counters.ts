@@ -1,0 +1,42 @@
+/** What a network counts: plain numbers that only grow, cheap enough to be counted always. */
+export interface Counters {
+  framesIn: number;
+  framesOut: number;
+  bytesIn: number;
+  bytesOut: number;
+  /** Bytes written again after a lost connection. */
+  bytesResent: number;
+  dials: number;
+  /** Streams, in either direction, that resumed after a lost connection. */
+  reconnects: number;
+  /** Links that could not resume. */
+  broken: number;
+  /** Connections dropped for bytes that no node of this protocol sends. */
+  garbage: number;
+  refusalsSent: number;
+  refusalsReceived: number;
+  /** Connections dropped because too many others were in their handshake. */
+  crowdedOut: number;
+  handshakeTimeouts: number;
+  /** Frames dropped because their node was not linked. */
+  framesUnlinked: number;
+}
+
+export function newCounters(): Counters {
+  return {
+    framesIn: 0,
+    framesOut: 0,
+    bytesIn: 0,
+    bytesOut: 0,
+    bytesResent: 0,
+    dials: 0,
+    reconnects: 0,
+    broken: 0,
+    garbage: 0,
+    refusalsSent: 0,
+    refusalsReceived: 0,
+    crowdedOut: 0,
+    handshakeTimeouts: 0,
+    framesUnlinked: 0,
+  };
+}

@@ -1,0 +1,346 @@
+/**
+ * The real network: reliable FIFO links over TCP, as `ports.ts` promises them. Each link is two connections, each made
+ * by the side that receives on it. This file owns the listening socket and decides who is answered; links, connections
+ * and queues have their own files.
+ */
+import { createServer, type Server, type Socket } from "node:net";
+import { assert } from "../../base/assert.ts";
+import type { NodeId, NodeRecord } from "../../protocol/view.ts";
+import { FRAME_BYTES_MAX } from "../../wire/packet.ts";
+import type { Liveness } from "../liveness.ts";
+import type { Lane, Network, NetworkSink } from "../ports.ts";
+import { formatAddress, ListenError, parseAddress } from "./address.ts";
+import { Caller, type CallerEvents } from "./caller.ts";
+import { type Counters, newCounters } from "./counters.ts";
+import { Dial, KEEP_ALIVE_MS } from "./dial.ts";
+import {
+  commonVersion,
+  type Hello,
+  handshakeFrame,
+  type RefusalCode,
+  type Refused,
+  type Welcome,
+} from "./handshake.ts";
+import { Link } from "./link.ts";
+import { SlabPool } from "./slabs.ts";
+import { DEFAULT_LIMITS, type Limits, Notices, type Surroundings } from "./surroundings.ts";
+
+export interface TcpOptions {
+  /** Where to listen; 127.0.0.1 unless told. */
+  readonly host?: string;
+  /** 0, the default, takes any free port. */
+  readonly port?: number;
+  /** What the network tells; or see `start`. */
+  readonly sink?: NetworkSink;
+  /** Watches the processes of linked nodes; the network then owns it and closes it. */
+  readonly liveness?: Liveness;
+  readonly limits?: Partial<Limits>;
+}
+
+export class TcpNetwork implements Network {
+  readonly counters: Readonly<Counters>;
+  /** Where it listens. */
+  readonly host: string;
+  readonly port: number;
+  readonly #server: Server;
+  readonly #limits: Limits;
+  readonly #counters: Counters;
+  readonly #notices = new Notices();
+  readonly #liveness: Liveness | undefined;
+  #surroundings: Surroundings | undefined;
+  /** Connections that were made before `start`. */
+  #early: Socket[] = [];
+  readonly #links = new Map<NodeId, Link>();
+  readonly #dirty: Link[] = [];
+  #sessions = 0;
+  readonly #probes = new Set<Dial>();
+  readonly #halfOpen = new Set<Caller>();
+  readonly #halfOpenPerRemote = new Map<string, number>();
+  /** Hellos of nodes that are not linked, for a moment. */
+  readonly #held = new Map<NodeId, { readonly caller: Caller; readonly hello: Hello; readonly version: number }>();
+  readonly #pulseTimer: NodeJS.Timeout;
+  #closing: Promise<void> | undefined;
+
+  private constructor(server: Server, options: TcpOptions) {
+    const bound = server.address();
+    assert(bound !== null && typeof bound === "object", "a network is made on a server that listens");
+    this.host = bound.address;
+    this.port = bound.port;
+    this.#server = server;
+    this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.#liveness = options.liveness;
+    this.#counters = newCounters();
+    this.counters = this.#counters;
+    server.on("connection", (socket) => this.#answer(socket));
+    // For example too many open files: the connection is lost, its dialler tries again.
+    server.on("error", (error) => this.#report("the listening socket", error.message));
+    this.#pulseTimer = setInterval(() => {
+      for (const link of this.#links.values()) link.pulse();
+    }, this.#limits.pulseMs).unref();
+    if (options.sink !== undefined) this.start(options.sink);
+  }
+
+  /** Rejects with a `ListenError` when the port is taken. */
+  static listen(options: TcpOptions = {}): Promise<TcpNetwork> {
+    const host = options.host ?? "127.0.0.1";
+    const port = options.port ?? 0;
+    const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS });
+    return new Promise((resolve, reject) => {
+      server.once("error", (error) => reject(ListenError.from(error, host, port)));
+      server.listen({ host, port }, () => {
+        server.removeAllListeners("error");
+        resolve(new TcpNetwork(server, options));
+      });
+    });
+  }
+
+  /** `host:port`, as it listens; what others should dial is for the sink's `identity` to say. */
+  get address(): string {
+    return formatAddress(this.host, this.port);
+  }
+
+  /** Answers from now on; connections that were made before have waited. Not needed when `listen` was given the sink. */
+  start(sink: NetworkSink): void {
+    assert(this.#surroundings === undefined, "a network is started once");
+    this.#surroundings = {
+      limits: this.#limits,
+      counters: this.#counters,
+      slabs: new SlabPool(),
+      sink,
+      notices: this.#notices,
+    };
+    const early = this.#early;
+    this.#early = [];
+    for (const socket of early) setImmediate(() => this.#answer(socket));
+    this.#notices.post(() => {
+      this.#liveness?.announce(sink.identity().record.id, (id, stalledMs) => {
+        if (this.#links.has(id)) sink.alive(id, stalledMs);
+      });
+    });
+  }
+
+  seek(address: string): void {
+    if (this.#closing !== undefined) return;
+    const surroundings = this.#started();
+    const { sink } = surroundings;
+    const target = parseAddress(address);
+    if (target === undefined) {
+      this.#notices.post(() => sink.unreachable(address, "not an address: expected host:port"));
+      return;
+    }
+    const { versionOldest, versionNewest } = this.#limits;
+    const hello = () =>
+      handshakeFrame({
+        kind: "hello",
+        versionOldest,
+        versionNewest,
+        ...sink.identity(),
+        expects: "",
+        probe: true,
+        session: 0,
+        peerSession: 0,
+        attempt: 0,
+        offset: 0,
+      });
+    const probe = new Dial(target, hello, surroundings, {
+      answered: (answer) => {
+        this.#probes.delete(probe);
+        this.#found(sink, address, answer);
+        return false;
+      },
+      frame: () => false,
+      ended: (end) => {
+        this.#probes.delete(probe);
+        if (end.kind === "garbage") this.#counters.garbage++;
+        this.#notices.post(() => sink.unreachable(address, end.why));
+      },
+    });
+    this.#probes.add(probe);
+  }
+
+  link(peer: NodeRecord): void {
+    if (this.#closing !== undefined) return;
+    const known = this.#links.get(peer.id);
+    if (known !== undefined) {
+      if (known.peer.address !== peer.address || known.peer.livenessPort !== peer.livenessPort) {
+        known.peer = peer;
+        this.#liveness?.watch(peer);
+      }
+      return;
+    }
+    const link = new Link(peer, ++this.#sessions, this.#started());
+    this.#links.set(peer.id, link);
+    this.#liveness?.watch(peer);
+    link.start();
+    const held = this.#held.get(peer.id);
+    if (held === undefined) return;
+    this.#held.delete(peer.id);
+    const { caller, hello, version } = held;
+    this.#notices.post(() => {
+      if (caller.isWaiting && this.#links.get(peer.id) === link) link.accept(caller, hello, version);
+    });
+  }
+
+  unlink(id: NodeId): void {
+    this.#liveness?.unwatch(id);
+    this.#links.get(id)?.cut();
+    this.#links.delete(id);
+  }
+
+  send(to: NodeId, lane: Lane, frame: Uint8Array): void {
+    assert(frame.length > 4 && frame.length <= FRAME_BYTES_MAX, "a frame is neither empty nor longer than its maximum");
+    const link = this.#links.get(to);
+    if (link === undefined) {
+      this.#counters.framesUnlinked++;
+      return;
+    }
+    link.send(lane, frame);
+    if (link.isDirty) return;
+    link.isDirty = true;
+    this.#dirty.push(link);
+  }
+
+  flush(): void {
+    if (this.#dirty.length === 0) return;
+    for (const link of this.#dirty) {
+      link.isDirty = false;
+      link.pump();
+    }
+    this.#dirty.length = 0;
+  }
+
+  backlogBytes(to: NodeId): number {
+    return this.#links.get(to)?.backlogBytes ?? 0;
+  }
+
+  /** Nothing is told any more. Resolves when every connection is closed; what was flushed is still written if it can be. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#notices.close();
+    clearInterval(this.#pulseTimer);
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    for (const probe of this.#probes) probe.giveUp();
+    for (const socket of this.#early) socket.destroy();
+    for (const caller of this.#halfOpen) caller.drop();
+    for (const link of this.#links.values()) link.cut();
+    this.#links.clear();
+    this.#dirty.length = 0;
+    await this.#liveness?.close();
+    await closed;
+  }
+
+  #started(): Surroundings {
+    assert(this.#surroundings !== undefined, "a network is started before it is used");
+    return this.#surroundings;
+  }
+
+  /** Takes up a connection that somebody made. */
+  #answer(socket: Socket): void {
+    const surroundings = this.#surroundings;
+    const remoteHost = socket.remoteAddress ?? "";
+    const fromRemote = this.#halfOpenPerRemote.get(remoteHost) ?? 0;
+    const halfOpenCount = this.#halfOpen.size + this.#early.length;
+    const isCrowded = halfOpenCount >= this.#limits.halfOpenMax || fromRemote >= this.#limits.halfOpenPerRemoteMax;
+    if (this.#closing !== undefined || isCrowded) {
+      this.#counters.crowdedOut++;
+      socket.on("error", () => {});
+      socket.destroy();
+      return;
+    }
+    if (surroundings === undefined) {
+      socket.on("error", () => {});
+      this.#early.push(socket);
+      return;
+    }
+    const caller = new Caller(socket, surroundings, this.#callerEvents);
+    this.#halfOpen.add(caller);
+    this.#halfOpenPerRemote.set(remoteHost, fromRemote + 1);
+  }
+
+  readonly #callerEvents: CallerEvents = {
+    hello: (caller, hello) => this.#greeted(caller, hello),
+    settled: (caller) => this.#settled(caller),
+    garbage: (caller, what) => {
+      this.#counters.garbage++;
+      this.#report(caller.remote, what);
+    },
+  };
+
+  #settled(caller: Caller): void {
+    if (!this.#halfOpen.delete(caller)) return;
+    const fromRemote = (this.#halfOpenPerRemote.get(caller.remoteHost) ?? 1) - 1;
+    if (fromRemote === 0) this.#halfOpenPerRemote.delete(caller.remoteHost);
+    else this.#halfOpenPerRemote.set(caller.remoteHost, fromRemote);
+    for (const [id, held] of this.#held) if (held.caller === caller) this.#held.delete(id);
+  }
+
+  #greeted(caller: Caller, hello: Hello): void {
+    this.#notices.drain();
+    const { sink } = this.#started();
+    const { record, cluster } = sink.identity();
+    const { versionOldest, versionNewest } = this.#limits;
+    const version = commonVersion(versionOldest, versionNewest, hello.versionOldest, hello.versionNewest);
+    if (version === undefined) {
+      this.#turnAway(caller, hello, "version", `this node speaks versions ${versionOldest} to ${versionNewest}`);
+      return;
+    }
+    if (hello.record.id === record.id) {
+      this.#turnAway(caller, hello, "same-id", record.id);
+      return;
+    }
+    if (hello.expects !== "" && hello.expects !== record.id) {
+      this.#turnAway(caller, hello, "replaced", record.id);
+      return;
+    }
+    if (hello.cluster !== "" && cluster !== "" && hello.cluster !== cluster) {
+      this.#turnAway(caller, hello, "foreign-cluster", cluster);
+      return;
+    }
+    const link = this.#links.get(hello.record.id);
+    const refusal = link === undefined ? sink.admit(hello.record, hello.cluster) : undefined;
+    if (refusal !== undefined) this.#turnAway(caller, hello, refusal, "");
+    else if (hello.probe)
+      caller.finish(handshakeFrame({ kind: "welcome", version, cluster, record, session: 0, offset: 0 }));
+    else if (link !== undefined) link.accept(caller, hello, version);
+    else this.#hold(caller, hello, version);
+  }
+
+  /** The sink may link the node now or soon; its dialler tries again if that takes longer. */
+  #hold(caller: Caller, hello: Hello, version: number): void {
+    const { id } = hello.record;
+    const { sink } = this.#started();
+    this.#held.get(id)?.caller.refuse("not-linked", "");
+    this.#held.set(id, { caller, hello, version });
+    caller.hold(this.#limits.holdMs);
+    this.#notices.post(() => {
+      if (!this.#links.has(id)) sink.called(hello.record, hello.cluster);
+    });
+  }
+
+  #turnAway(caller: Caller, hello: Hello, code: RefusalCode, detail: string): void {
+    caller.refuse(code, detail);
+    this.#report(caller.remote, `refused ${hello.record.id} of cluster "${hello.cluster}": ${code}`);
+  }
+
+  #found(sink: NetworkSink, address: string, answer: Welcome | Refused): void {
+    if (answer.kind === "welcome") {
+      this.#notices.post(() => sink.met(answer.record, answer.cluster, address));
+      return;
+    }
+    this.#counters.refusalsReceived++;
+    const { code, detail } = answer;
+    if (code === "replaced" || code === "not-linked" || code === "broken") {
+      this.#notices.post(() => sink.unreachable(address, `unexpected refusal: ${code}`));
+    } else {
+      this.#notices.post(() => sink.refused(address, code, detail));
+    }
+  }
+
+  #report(from: string, what: string): void {
+    this.#notices.post(() => this.#surroundings?.sink.garbage(from, what));
+  }
+}

@@ -1,0 +1,225 @@
+/**
+ * The bytes on their way to one node. Frames wait in two lanes; control overtakes bulk. When the socket can take more,
+ * frames get their place in the stream, are written, and stay here until the receiver says that it has consumed them.
+ * After a lost connection the stream is written again from exactly the offset that the receiver names; an offset that
+ * is not held any more cannot be resumed.
+ *
+ * Two bounds keep control from waiting behind bulk: at most `handedBytesMax` lie in the socket's own queue, and at most
+ * `windowBytes` have been written but not consumed. Runs of small frames are copied into one chunk, because a vector of
+ * many small buffers costs more than the copy; large frames are written as they are, the same bytes for every peer.
+ */
+import { assert } from "../../base/assert.ts";
+import { Deque } from "../../base/deque.ts";
+import type { Lane } from "../ports.ts";
+import type { Counters } from "./counters.ts";
+import { allocate } from "./slabs.ts";
+
+const SMALL_BYTES_MAX = 4096;
+const ARENA_BYTES = 64 * 1024;
+
+/** After a burst, no more arenas than these are kept for the next. */
+const SPARE_ARENAS_MAX = 4;
+
+/** What an outbox needs of a socket. */
+export interface ByteSink {
+  readonly writableLength: number;
+  write(bytes: Uint8Array): boolean;
+  cork(): void;
+  uncork(): void;
+}
+
+export interface OutboxLimits {
+  readonly handedBytesMax: number;
+  readonly windowBytes: number;
+}
+
+/** Memory that small frames are gathered in; free again once everything before `endOffset` was consumed. */
+interface Arena {
+  readonly bytes: Uint8Array;
+  used: number;
+  endOffset: number;
+}
+
+export class Outbox {
+  readonly #limits: OutboxLimits;
+  readonly #counters: Counters;
+  readonly #control = new Deque<Uint8Array>();
+  readonly #bulk = new Deque<Uint8Array>();
+  #queuedBytes = 0;
+  /** The stream from `#heldFrom` to `#placed`, in whole chunks; what lies before `#consumed` is not needed any more. */
+  readonly #held = new Deque<Uint8Array>();
+  #heldFrom = 0;
+  #consumed = 0;
+  #placed = 0;
+  /** The first chunk in `#held` that this socket was not given, and where in the stream writing goes on. */
+  #next = 0;
+  #written = 0;
+  #socket: ByteSink | undefined;
+  readonly #arenas = new Deque<Arena>();
+
+  constructor(limits: OutboxLimits, counters: Counters) {
+    this.#limits = limits;
+    this.#counters = counters;
+  }
+
+  /** Bytes that wait, or that are not known to have been consumed. */
+  get backlogBytes(): number {
+    return this.#queuedBytes + this.#placed - this.#consumed;
+  }
+
+  /** The length of the stream so far; 0 when nothing was ever written, so that it may as well begin anew. */
+  get placedBytes(): number {
+    return this.#placed;
+  }
+
+  push(lane: Lane, frame: Uint8Array): void {
+    this.#queuedBytes += frame.length;
+    (lane === "control" ? this.#control : this.#bulk).push(frame);
+  }
+
+  /** Whether everything after `offset` is still here. */
+  canResume(offset: number): boolean {
+    return offset >= this.#consumed && offset <= this.#placed;
+  }
+
+  /** Writes on from `offset`, to a new connection. */
+  resume(socket: ByteSink, offset: number): void {
+    assert(this.canResume(offset), "a stream resumes within what is held of it");
+    this.#drop(offset);
+    this.#counters.bytesResent += this.#placed - offset;
+    this.#next = 0;
+    this.#written = offset;
+    this.#socket = socket;
+  }
+
+  /** The connection is gone. */
+  detach(): void {
+    this.#socket = undefined;
+  }
+
+  /** The receiver has consumed the stream up to `offset`. False when it cannot have. */
+  consumed(offset: number): boolean {
+    if (offset < this.#consumed || offset > this.#written) return false;
+    this.#next -= this.#drop(offset);
+    return true;
+  }
+
+  /** Hands the socket as much as it may have now. */
+  pump(): void {
+    const socket = this.#socket;
+    if (socket === undefined) return;
+    let handedBytes = socket.writableLength;
+    let first: Uint8Array | undefined;
+    let isCorked = false;
+    while (handedBytes < this.#limits.handedBytesMax && this.#written - this.#consumed < this.#limits.windowBytes) {
+      const chunk = this.#nextChunk();
+      if (chunk === undefined) break;
+      handedBytes += chunk.length;
+      if (first === undefined) {
+        first = chunk;
+        continue;
+      }
+      if (!isCorked) {
+        isCorked = true;
+        socket.cork();
+        socket.write(first);
+      }
+      socket.write(chunk);
+    }
+    if (isCorked) socket.uncork();
+    else if (first !== undefined) socket.write(first);
+  }
+
+  /** Forgets everything; nothing more can be resumed. */
+  clear(): void {
+    this.#control.clear();
+    this.#bulk.clear();
+    this.#held.clear();
+    this.#arenas.clear();
+    this.#queuedBytes = 0;
+    this.#consumed = this.#placed;
+    this.#heldFrom = this.#placed;
+    this.#next = 0;
+    this.#written = this.#placed;
+    this.#socket = undefined;
+  }
+
+  /** The next chunk of the stream: one to be written again, or a new one. */
+  #nextChunk(): Uint8Array | undefined {
+    let chunk = this.#held.at(this.#next);
+    if (chunk === undefined) {
+      chunk = this.#gather();
+      if (chunk === undefined) return undefined;
+      this.#held.push(chunk);
+      this.#placed += chunk.length;
+      this.#counters.bytesOut += chunk.length;
+    } else if (this.#next === 0 && this.#written > this.#heldFrom) {
+      // The receiver has consumed a part of this chunk, which then holds several frames.
+      chunk = chunk.subarray(this.#written - this.#heldFrom);
+    }
+    this.#next++;
+    this.#written += chunk.length;
+    return chunk;
+  }
+
+  /** Takes the next frame from the lanes, and with it those after it as long as all are small. */
+  #gather(): Uint8Array | undefined {
+    const first = this.#take();
+    if (first === undefined || first.length >= SMALL_BYTES_MAX) return first;
+    let next = this.#peek();
+    if (next === undefined || next.length >= SMALL_BYTES_MAX) return first;
+    const arena = this.#arena(first.length + next.length);
+    const from = arena.used;
+    arena.bytes.set(first, arena.used);
+    arena.used += first.length;
+    while (next !== undefined && next.length < SMALL_BYTES_MAX && next.length <= ARENA_BYTES - arena.used) {
+      arena.bytes.set(next, arena.used);
+      arena.used += next.length;
+      this.#take();
+      next = this.#peek();
+    }
+    arena.endOffset = this.#placed + arena.used - from;
+    return arena.bytes.subarray(from, arena.used);
+  }
+
+  #take(): Uint8Array | undefined {
+    const frame = this.#control.shift() ?? this.#bulk.shift();
+    if (frame === undefined) return undefined;
+    this.#queuedBytes -= frame.length;
+    this.#counters.framesOut++;
+    return frame;
+  }
+
+  #peek(): Uint8Array | undefined {
+    return this.#control.first() ?? this.#bulk.first();
+  }
+
+  /** The arena in use, when it has this much room; else the oldest whose bytes were all consumed, else a new one. */
+  #arena(room: number): Arena {
+    const current = this.#arenas.last();
+    if (current !== undefined && ARENA_BYTES - current.used >= room) return current;
+    const free = this.#isConsumed(this.#arenas.first()) ? this.#arenas.shift() : undefined;
+    while (this.#arenas.length > SPARE_ARENAS_MAX && this.#isConsumed(this.#arenas.first())) this.#arenas.shift();
+    const arena = free ?? { bytes: allocate(ARENA_BYTES), used: 0, endOffset: 0 };
+    arena.used = 0;
+    this.#arenas.push(arena);
+    return arena;
+  }
+
+  #isConsumed(arena: Arena | undefined): boolean {
+    return arena !== undefined && arena.endOffset <= this.#consumed;
+  }
+
+  /** Lets go of the chunks that end by `offset`; their number. */
+  #drop(offset: number): number {
+    this.#consumed = offset;
+    let count = 0;
+    for (let chunk = this.#held.first(); chunk !== undefined; chunk = this.#held.first()) {
+      if (this.#heldFrom + chunk.length > offset) break;
+      this.#heldFrom += chunk.length;
+      this.#held.shift();
+      count++;
+    }
+    return count;
+  }
+}

@@ -1,0 +1,309 @@
+/**
+ * Performs the commands of a transcript in a simulated world; `transcript.ts` describes them. A command answers with
+ * what went wrong, or with nothing.
+ */
+import type { HistoryEvent } from "../protocol/history.ts";
+import { nodeName } from "../protocol/view.ts";
+import { FIFO, SAFE, TOTAL } from "../wire/packet.ts";
+import type { Counter } from "./counter.ts";
+import type { Narrator } from "./narrate.ts";
+import { type Step, Steps } from "./steps.ts";
+import { World, type WorldOptions } from "./world.ts";
+
+type Outcome = string | undefined;
+
+const FLAVOURS: Readonly<Record<string, number>> = { fifo: FIFO, total: TOTAL, safe: SAFE };
+const CONVERGENCE_MS = 30_000;
+
+export class Conductor {
+  readonly #narrator: Narrator;
+  #world = new World({ seed: 1 });
+  #steps = new Steps(this.#world);
+  /** Whether the last command was a `converge` that succeeded. */
+  converged = false;
+
+  constructor(narrator: Narrator) {
+    this.#narrator = narrator;
+  }
+
+  get world(): World {
+    return this.#world;
+  }
+
+  /** Commands whose step has not come. */
+  get waiting(): number {
+    return this.#steps.waiting;
+  }
+
+  perform(words: readonly string[]): Outcome {
+    this.converged = false;
+    const when = words.indexOf("when");
+    const command = when < 0 ? words : words.slice(0, when);
+    if (when < 0) return this.#act(command, false);
+    const matches = this.#stepOf(words.slice(when + 1));
+    if (matches === undefined) return "no such step";
+    this.#steps.when(matches, () => this.#act(command, true));
+    return undefined;
+  }
+
+  /** `amid`: in the midst of a node's turn, in which only the network may be changed at once. */
+  #act(words: readonly string[], amid: boolean): Outcome {
+    const [verb = "", ...rest] = words;
+    const world = this.#world;
+    const [first = "", second = ""] = rest;
+    switch (verb) {
+      case "partition":
+        world.partition(sidesOf(rest));
+        return undefined;
+      case "cut":
+      case "mend":
+        world.fabric.setCut(first, rest[2] ?? "", verb === "cut");
+        return undefined;
+      case "slow":
+        return this.#slow(rest);
+      case "crash":
+        if (amid) world.cutShort(first);
+        else world.crash(first);
+        return undefined;
+      case "pause":
+        world.pause(first, msOf(second), rest[2] === "stall" ? "stall" : "stop");
+        return undefined;
+      default:
+    }
+    if (amid) {
+      world.at(world.now, () => this.#act(words, false));
+      return undefined;
+    }
+    switch (verb) {
+      case "world":
+        return this.#begin(rest);
+      case "start": {
+        const how = second === "found" ? "found" : second === "with" ? rest.slice(2).sort() : "join";
+        world.start(first, how);
+        return undefined;
+      }
+      case "run":
+        world.run(msOf(first));
+        return undefined;
+      case "heal":
+        world.heal();
+        return undefined;
+      case "close":
+        world.close(first);
+        return undefined;
+      case "disconnect": {
+        const [a, b] = [world.hosts.get(first)?.id ?? "", world.hosts.get(second)?.id ?? ""];
+        return world.fabric.disconnect(a, b) ? undefined : "there is no connection";
+      }
+      case "join":
+        if (world.hosts.get(first)?.running !== true) return `${first} does not run`;
+        world.join(first, second);
+        return undefined;
+      case "expect":
+        return this.#expect(rest);
+      case "converge":
+        return this.#converge(first === "" ? CONVERGENCE_MS : msOf(first));
+      default:
+        return this.#inGroup(verb, rest);
+    }
+  }
+
+  #begin(words: readonly string[]): Outcome {
+    if (this.#world.history.length > 0) return "the world has begun already";
+    const value = (name: string): string | undefined => (words.includes(name) ? words[words.indexOf(name) + 1] : undefined);
+    const options: WorldOptions = {
+      seed: Number(value("seed") ?? 1),
+      directorySize: Number(value("directory") ?? 5),
+      failureTimeoutMs: msOf(value("failure") ?? "3s"),
+    };
+    this.#world = new World(options);
+    this.#steps = new Steps(this.#world);
+    return undefined;
+  }
+
+  #inGroup(verb: string, words: readonly string[]): Outcome {
+    const [host = "", group = "", third = "", fourth] = words;
+    const counter = this.#world.hosts.get(host)?.counter(group);
+    if (counter?.membership === undefined) return `${host} has not joined ${group}, or no such command`;
+    switch (verb) {
+      case "send": {
+        const flavour = FLAVOURS[third];
+        if (flavour === undefined) return `no flavour ${third}`;
+        for (let count = Number(fourth ?? 1); count > 0; count--) if (!counter.send(flavour)) return "no room";
+        return undefined;
+      }
+      case "flush":
+        counter.flush(third === "" ? undefined : Number(third));
+        return undefined;
+      case "query": {
+        const flavour = FLAVOURS[third];
+        if (flavour === undefined) return `no flavour ${third}`;
+        counter.query(flavour, fourth === "all" || fourth === undefined ? counter.view.members.length : Number(fourth));
+        return undefined;
+      }
+      case "leave":
+        counter.membership.leave();
+        return undefined;
+      default:
+        return "no such command";
+    }
+  }
+
+  #slow(words: readonly string[]): Outcome {
+    const [from = "", arrow, to = "", time] = words;
+    const { fabric, hosts } = this.#world;
+    if (arrow === ">") {
+      fabric.rule(from, to).delayMs = msOf(time ?? "");
+      return undefined;
+    }
+    for (const other of hosts.keys()) {
+      if (other === from) continue;
+      fabric.rule(from, other).delayMs = msOf(arrow ?? "");
+      fabric.rule(other, from).delayMs = msOf(arrow ?? "");
+    }
+    return undefined;
+  }
+
+  // What is expected.
+
+  #expect(words: readonly string[]): Outcome {
+    const [what = "", first = "", second = "", third = ""] = words;
+    const host = this.#world.hosts.get(first);
+    const { history } = this.#world;
+    const happened = (matches: (event: HistoryEvent) => boolean): Outcome =>
+      history.some((event) => event.node === host?.id && matches(event)) ? undefined : "it did not happen";
+    switch (what) {
+      case "cluster": {
+        const expected = words.slice(1).join(" ");
+        for (const { view, name } of this.#world.running) {
+          const nodes = view?.nodes.map(({ id }) => nodeName(id)).join(" ") ?? "none";
+          if (words.slice(1).includes(name) && nodes !== expected) return `${name} is in a cluster view of ${nodes}`;
+        }
+        return undefined;
+      }
+      case "status":
+        return host?.status === second ? undefined : `it is ${host?.status}`;
+      case "excluded":
+        return happened(({ kind }) => kind === "exclude");
+      case "ended":
+        return happened((event) => event.kind === "end" && event.group.startsWith(`${second}/`) && event.why === third);
+      case "group":
+        return this.#expectGroup(first, words.slice(2));
+      case "no":
+        return this.#counters(second).length === 0 ? undefined : "it still has members";
+      case "delivered":
+        for (const { delivered, view } of this.#counters(first)) {
+          if (delivered !== Number(second)) return `a member of view ${view.number} delivered ${delivered}`;
+        }
+        return undefined;
+      default:
+        return "no such expectation";
+    }
+  }
+
+  #counters(group: string): Counter[] {
+    return this.#world.running.flatMap((host) => host.counter(group) ?? []);
+  }
+
+  /** Exactly these hosts are in the group, in one view with this order of age, in one state. */
+  #expectGroup(group: string, names: readonly string[]): Outcome {
+    const inside = this.#world.running.filter((host) => host.counter(group)?.membership !== undefined);
+    const there = inside.map(({ name }) => name).sort();
+    if (there.join() !== [...names].sort().join()) return `its members are ${there.join(" ")}`;
+    const [digest] = inside.map((host) => host.counter(group)?.digest());
+    for (const host of inside) {
+      const counter = host.counter(group);
+      const members = counter?.view.members.map(nodeName).join(" ");
+      if (members !== names.join(" ")) return `${host.name} is in view ${counter?.view.number} of ${members}`;
+      if (counter?.digest() !== digest) return `${host.name} has another state`;
+    }
+    return undefined;
+  }
+
+  /** M5: all running hosts are in one view of just them; groups agree; nothing is pending. */
+  #converge(withinMs: number): Outcome {
+    this.#world.runUntilTrue(() => this.#unsettled() === undefined, withinMs);
+    // What is still on its way in a quiet cluster arrives.
+    this.#world.run(500);
+    const unsettled = this.#unsettled();
+    this.converged = unsettled === undefined;
+    return unsettled;
+  }
+
+  #unsettled(): Outcome {
+    const { running } = this.#world;
+    const all = running.map(({ id }) => id).sort().join();
+    for (const { name, status, view } of running) {
+      if (status !== "primary") return `${name} is ${status}`;
+      if (view?.nodes.map(({ id }) => id).sort().join() !== all) return `${name} is in cluster view ${view?.number}`;
+      if (view.number !== running[0]?.view?.number) return `${name} is in cluster view ${view.number}`;
+    }
+    for (const group of new Set(running.flatMap((host) => [...host.groups.keys()]))) {
+      const members = running.filter((host) => host.groups.has(group));
+      const ids = members.map(({ id }) => id).sort().join();
+      const digest = members[0]?.counter(group)?.digest();
+      for (const host of members) {
+        const counter = host.counter(group);
+        if (counter?.membership === undefined) return `${host.name} has not joined ${group}`;
+        if ([...counter.view.members].sort().join() !== ids) return `${host.name} is in view ${counter.view.number} of ${group}`;
+        if (counter.digest() !== digest) return `${host.name} has another state of ${group} than ${members[0]?.name}`;
+        if (counter.flushesPending + counter.queriesPending > 0) return `${host.name} waits for something in ${group}`;
+      }
+    }
+    return undefined;
+  }
+
+  // Steps.
+
+  #stepOf(words: readonly string[]): ((step: Step) => boolean) | undefined {
+    const [node = "", ...rest] = words;
+    const [verb = "", first = "", second = "", third = ""] = rest;
+    if (verb === "sends") return messageStep(node, first, third, true);
+    if (verb === "about") return messageStep(node, third, rest[5] ?? "", false);
+    const eventStep =
+      (matches: (event: HistoryEvent) => boolean) =>
+      (step: Step): boolean =>
+        step.kind === "event" && nodeName(step.event.node) === node && matches(step.event);
+    switch (verb) {
+      case "installs": {
+        const group = first === "cluster" ? "" : `${first}/`;
+        return eventStep(
+          (event) =>
+            event.kind === "install" &&
+            event.number === Number(third) &&
+            (group === "" ? event.group === "" : event.group.startsWith(group)),
+        );
+      }
+      case "delivers":
+        return eventStep((event) => event.kind === "deliver" && this.#narrator.message(event.message) === first);
+      case "joins":
+        return eventStep((event) => event.kind === "install" && event.group.startsWith(`${first}/`) && second === "");
+      default:
+        return undefined;
+    }
+  }
+}
+
+function messageStep(from: string, kind: string, to: string, left: boolean): (step: Step) => boolean {
+  return (step) =>
+    step.kind === "message" &&
+    step.left === left &&
+    step.from === from &&
+    step.message.kind === kind &&
+    (to === "" || step.to === to);
+}
+
+function sidesOf(words: readonly string[]): string[][] {
+  const sides: string[][] = [[]];
+  for (const word of words) {
+    if (word === "|") sides.push([]);
+    else sides.at(-1)?.push(word);
+  }
+  return sides;
+}
+
+/** `50ms` or `2s`, in milliseconds. */
+function msOf(text: string): number {
+  const [, number = "", unit = ""] = /^([0-9.]+)(ms|s)$/.exec(text) ?? [];
+  return Number(number) * (unit === "s" ? 1000 : 1);
+}

@@ -1,0 +1,167 @@
+/**
+ * What goes wrong in a simulated run, one kind of fault at a time or several at once: crashes, restarts, pauses, stalls of
+ * the event loop, partitions (symmetric, one-way, partial), lost connections, slow hosts, orderly departures, and herds of
+ * newcomers. Every fault ends by itself; `calm` ends them all.
+ */
+import type { Random } from "../base/random.ts";
+import type { Traffic } from "./traffic.ts";
+import type { World } from "./world.ts";
+
+export const FAULT_KINDS = [
+  "crash",
+  "crash-leader",
+  "pause",
+  "stall",
+  "partition",
+  "one-way",
+  "partial",
+  "disconnect",
+  "slow",
+  "close",
+  "herd",
+] as const;
+export type FaultKind = (typeof FAULT_KINDS)[number];
+
+export interface FaultOptions {
+  readonly names: readonly string[];
+  readonly kinds: readonly FaultKind[];
+  /** Mean time between two faults. */
+  readonly everyMs: number;
+}
+
+export class Faults {
+  readonly #world: World;
+  readonly #traffic: Traffic;
+  readonly #random: Random;
+  readonly #options: FaultOptions;
+  readonly counts = new Map<FaultKind, number>();
+  #active = true;
+  #newcomers = 0;
+
+  constructor(world: World, traffic: Traffic, options: FaultOptions) {
+    this.#world = world;
+    this.#traffic = traffic;
+    this.#random = world.random.fork();
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#schedule();
+  }
+
+  calm(): void {
+    this.#active = false;
+    this.#world.heal();
+    for (const name of this.#options.names) this.#traffic.employ(name);
+  }
+
+  #schedule(): void {
+    const delay = this.#options.everyMs * (0.1 + 1.8 * this.#random.fraction());
+    this.#world.after(delay, () => {
+      if (!this.#active) return;
+      this.#inflict(this.#random.pick(this.#options.kinds));
+      this.#schedule();
+    });
+  }
+
+  #inflict(kind: FaultKind): void {
+    const names = this.#world.running.map(({ name }) => name);
+    const victim = kind === "crash-leader" ? this.#leader() : this.#random.pick(names);
+    // Something is always under way when a fault strikes.
+    if (this.#random.chance(0.7)) this.#traffic.burst();
+    if (victim === undefined || !this.#perform(kind, victim, names)) return;
+    this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
+  }
+
+  #perform(kind: FaultKind, victim: string, names: readonly string[]): boolean {
+    const random = this.#random;
+    const world = this.#world;
+    const forMs = random.pick([50, 500, 1500, 3500, 6000]);
+    switch (kind) {
+      case "crash":
+      case "crash-leader":
+        // A majority that loses its memory ends the cluster for good; the runs are about what survives.
+        if (!this.#canSpare(victim)) return false;
+        this.#traffic.dismiss(victim);
+        world.crash(victim);
+        world.after(random.pick([10, 100, 1000, 4000]), () => this.#traffic.employ(victim));
+        return true;
+      case "pause":
+        world.pause(victim, forMs, "stop");
+        return true;
+      case "stall":
+        world.pause(victim, Math.min(forMs, 2000), "stall");
+        return true;
+      case "partition":
+        return this.#cut(names, random.between(1, Math.max(1, Math.floor(names.length / 2))), true, forMs);
+      case "one-way":
+        return this.#cut(names, 1, false, forMs);
+      case "partial": {
+        const other = random.pick(names);
+        if (other === victim) return false;
+        world.fabric.rule(victim, other).cut = true;
+        world.fabric.rule(other, victim).cut = true;
+        world.after(forMs, () => world.heal());
+        return true;
+      }
+      case "disconnect": {
+        const [a, b] = [world.hosts.get(victim), world.hosts.get(random.pick(names))];
+        return a !== undefined && b !== undefined && world.fabric.disconnect(a.id, b.id);
+      }
+      case "slow":
+        for (const other of names) {
+          world.fabric.rule(victim, other).delayMs = random.pick([5, 40]);
+          world.fabric.rule(other, victim).jitterMs = random.pick([5, 60]);
+        }
+        world.after(forMs, () => world.heal());
+        return true;
+      case "close":
+        if (!this.#canSpare(victim) || world.running.filter(({ closing }) => !closing).length < 3) return false;
+        this.#traffic.dismiss(victim);
+        world.close(victim);
+        world.after(random.between(1000, 4000), () => this.#traffic.employ(victim));
+        return true;
+      case "herd":
+        if (this.#newcomers >= 4) return false;
+        for (let count = random.between(1, 3); count > 0; count--) {
+          const name = `n${this.#newcomers++}`;
+          this.#traffic.employ(name);
+          world.after(random.between(2000, 5000), () => {
+            this.#traffic.dismiss(name);
+            if (random.chance(0.5)) world.close(name);
+            else if (this.#canSpare(name)) world.crash(name);
+          });
+        }
+        return true;
+    }
+  }
+
+  #cut(names: readonly string[], count: number, bothWays: boolean, forMs: number): boolean {
+    if (names.length < 3) return false;
+    const side = new Set<string>();
+    while (side.size < count) side.add(this.#random.pick(names));
+    const inward = this.#random.chance(0.5);
+    for (const inside of side) {
+      for (const outside of names) {
+        if (side.has(outside)) continue;
+        if (bothWays || inward) this.#world.fabric.rule(outside, inside).cut = true;
+        if (bothWays || !inward) this.#world.fabric.rule(inside, outside).cut = true;
+      }
+    }
+    this.#world.after(forMs, () => this.#world.heal());
+    return true;
+  }
+
+  #leader(): string | undefined {
+    return this.#world.running.find((host) => host.view?.acceptors[0] === host.id)?.name;
+  }
+
+  /** Whether the acceptors of every view that is in use keep a quorum of running processes without this one. */
+  #canSpare(victim: string): boolean {
+    const alive = new Set(this.#world.running.filter(({ name }) => name !== victim).map(({ id }) => id));
+    return this.#world.running.every(({ view }) => {
+      if (view === undefined) return true;
+      return view.acceptors.filter((id) => alive.has(id)).length * 2 > view.acceptors.length;
+    });
+  }
+}

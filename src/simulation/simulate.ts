@@ -1,0 +1,155 @@
+/**
+ * One seed: a simulated cluster under traffic and faults, then calm, in which everything must converge (M5), and at the
+ * end every checker judges the history. Same seed, same trace hash.
+ */
+import { Random } from "../base/random.ts";
+import type { HistoryEvent } from "../protocol/history.ts";
+import { isQuorum } from "../protocol/view.ts";
+import { check } from "./axioms/index.ts";
+import { FAULT_KINDS, type FaultKind, Faults } from "./faults.ts";
+import { Traffic } from "./traffic.ts";
+import { World } from "./world.ts";
+
+export interface SimulationOptions {
+  readonly seed: number;
+  /** Hosts that are there from the start. */
+  readonly members?: number;
+  /** How long traffic and faults go on, in simulated milliseconds. */
+  readonly durationMs?: number;
+  readonly faults?: readonly FaultKind[];
+  readonly updatesPerSecond?: number;
+}
+
+export interface Failure {
+  readonly property: string;
+  readonly message: string;
+  /** Index of the event in the history, when the failure is about one. */
+  readonly event?: number;
+}
+
+export interface SimulationResult {
+  readonly seed: number;
+  readonly traceHash: string;
+  readonly simulatedMs: number;
+  readonly events: number;
+  readonly frames: number;
+  readonly updatesDelivered: number;
+  readonly views: number;
+  readonly faults: Readonly<Partial<Record<FaultKind, number>>>;
+  /** A quorum of acceptors is gone for good: the survivors can only wait, and say so. */
+  readonly lost: boolean;
+  readonly violations: readonly Failure[];
+  readonly history: readonly HistoryEvent[];
+}
+
+const CONVERGENCE_MS = 60_000;
+
+export function simulate(options: SimulationOptions): SimulationResult {
+  const { seed, members = 5, durationMs = 12_000 } = options;
+  const plan = new Random(seed, 7);
+  const updatesPerSecond = options.updatesPerSecond ?? plan.pick([12, 12, 40]);
+  const world = new World({ seed, directorySize: plan.pick([3, 5, 5]) });
+  world.fabric.latencyMs = plan.pick([0.2, 0.2, 2, 15]);
+  world.fabric.jitterMs = plan.pick([0.3, 0.3, 3, 20]);
+  const names = Array.from({ length: members }, (_, index) => String.fromCharCode(97 + index));
+  const traffic = new Traffic(world, { groups: plan.chance(0.3) ? ["g", "h"] : ["g"], updatesPerSecond });
+  const kinds = options.faults ?? chosenKinds(plan);
+  const faults = new Faults(world, traffic, { names, kinds, everyMs: plan.pick([300, 900, 2000]) });
+
+  const violations: Failure[] = [];
+  let converged = false;
+  let lost = false;
+  try {
+    found(world, names, plan);
+    for (const name of names) traffic.employ(name);
+    world.runUntilTrue(() => isConverged(world, names), 10_000);
+    if (kinds.length > 0) faults.start();
+    world.run(durationMs);
+    faults.calm();
+    world.run(1000);
+    traffic.stop();
+    converged = world.runUntilTrue(() => isConverged(world), CONVERGENCE_MS);
+    // What is still on its way in a quiet cluster arrives.
+    world.run(500);
+    lost = isLost(world);
+    if (!converged && !lost) violations.push({ property: "M5", message: `no convergence: ${unsettled(world)}` });
+  } catch (problem) {
+    violations.push({ property: "assert", message: problem instanceof Error ? (problem.stack ?? problem.message) : "" });
+  }
+  violations.push(...check(world.history, { quiescent: converged }));
+  return {
+    seed,
+    traceHash: world.traceHash,
+    simulatedMs: world.now,
+    events: world.eventCount,
+    frames: world.fabric.framesDelivered,
+    updatesDelivered: world.history.filter(({ kind }) => kind === "deliver").length,
+    views: world.history.filter(({ kind }) => kind === "install").length,
+    faults: Object.fromEntries(faults.counts),
+    lost,
+    violations,
+    history: world.history,
+  };
+}
+
+function chosenKinds(plan: Random): FaultKind[] {
+  if (plan.chance(0.1)) return [];
+  return FAULT_KINDS.filter(() => plan.chance(0.5));
+}
+
+function found(world: World, names: readonly string[], plan: Random): void {
+  if (plan.chance(0.3)) {
+    const founders = names.slice(0, 3).sort();
+    for (const name of founders) world.start(name, founders);
+  } else {
+    world.start(names[0] as string, "found");
+  }
+}
+
+/** Whether the newest view that anybody is in has lost a quorum of its acceptors. */
+function isLost(world: World): boolean {
+  const views = world.running.flatMap(({ view }) => view ?? []);
+  const newest = views.sort((a, b) => b.number - a.number)[0];
+  const alive = new Set(world.running.map(({ id }) => id));
+  return newest === undefined || !isQuorum(newest.acceptors, (id) => alive.has(id));
+}
+
+/** Whether all running hosts (or at least those named) are in one view, in equal groups, with nothing pending. */
+export function isConverged(world: World, names: readonly string[] = []): boolean {
+  return unsettled(world, names) === undefined;
+}
+
+/** What is not settled yet, for people; undefined when all is. */
+export function unsettled(world: World, names: readonly string[] = []): string | undefined {
+  const { running } = world;
+  const [first] = running;
+  if (first === undefined) return undefined;
+  for (const name of names) if (world.hosts.get(name)?.running !== true) return `${name} does not run`;
+  const ids = running.map(({ id }) => id).sort();
+  for (const host of running) {
+    if (host.status !== "primary") return `${host.id} is ${host.status} in view ${host.view?.number ?? 0}`;
+    const nodes = host.view?.nodes.map(({ id }) => id).sort() ?? [];
+    if (nodes.join() !== ids.join()) return `${host.id} is in view ${host.view?.number} of ${nodes.join(" ")}`;
+    if (host.view?.number !== first.view?.number) return `${host.id} is in view ${host.view?.number}`;
+  }
+  return unsettledGroups(world);
+}
+
+function unsettledGroups(world: World): string | undefined {
+  const groups = new Set(world.running.flatMap((host) => [...host.groups.keys()]));
+  for (const group of groups) {
+    let expected: string | undefined;
+    for (const host of world.running) {
+      const counter = host.counter(group);
+      if (counter === undefined) return `${host.id} is not in ${group}`;
+      if (counter.membership === undefined) return `${host.id} has not joined ${group}`;
+      if (counter.flushesPending > 0) return `${host.id} awaits a flush in ${group}`;
+      if (counter.queriesPending > 0) return `${host.id} awaits a query in ${group}`;
+      if (counter.view.members.length !== world.running.length) return `${host.id} is in view ${counter.view.number} of ${group}`;
+      const found = `view ${counter.view.number} state ${counter.digest()}`;
+      expected ??= found;
+      if (found !== expected) return `${host.id} is at ${found} of ${group}, others at ${expected}`;
+    }
+  }
+  return undefined;
+}

@@ -1,0 +1,106 @@
+/**
+ * What the applications of a simulated run do: every member of every group sends in all flavours, flushes, queries, and
+ * now and then leaves and comes back; hosts that fell out of the cluster come back as new incarnations.
+ */
+import type { Random } from "../base/random.ts";
+import { FIFO, SAFE, TOTAL } from "../wire/packet.ts";
+import type { Host, World } from "./world.ts";
+
+export interface TrafficOptions {
+  readonly groups: readonly string[];
+  /** Updates that each member sends in a second, on average. */
+  readonly updatesPerSecond: number;
+}
+
+const FLAVOURS = [FIFO, FIFO, TOTAL, TOTAL, SAFE] as const;
+const CARE_MS = 100;
+
+export class Traffic {
+  readonly #world: World;
+  readonly #random: Random;
+  readonly #options: TrafficOptions;
+  #sending = true;
+  /** Hosts that are to run; the others are down on purpose. */
+  readonly #wanted = new Set<string>();
+  readonly #absent = new Set<string>();
+
+  constructor(world: World, options: TrafficOptions) {
+    this.#world = world;
+    this.#random = world.random.fork();
+    this.#options = options;
+  }
+
+  /** Keeps a host running and in the groups from now on. */
+  employ(name: string): void {
+    if (this.#wanted.has(name)) return;
+    this.#wanted.add(name);
+    this.#care(name);
+    this.#send(name);
+  }
+
+  /** The host may stay down, once it is. */
+  dismiss(name: string): void {
+    this.#wanted.delete(name);
+  }
+
+  isEmployed(name: string): boolean {
+    return this.#wanted.has(name);
+  }
+
+  stop(): void {
+    this.#sending = false;
+    this.#absent.clear();
+  }
+
+  /** Every member sends a few messages at once. */
+  burst(): void {
+    for (const host of this.#world.running) {
+      for (const group of this.#options.groups) {
+        for (let count = this.#random.between(0, 5); count > 0; count--) {
+          host.counter(group)?.send(this.#random.pick(FLAVOURS));
+        }
+      }
+    }
+  }
+
+  /** Starts what is to run, and joins what is to be joined. */
+  #care(name: string): void {
+    if (!this.#wanted.has(name)) return;
+    const host = this.#world.hosts.get(name);
+    if (host === undefined || !host.running) this.#world.start(name, "join");
+    else if (host.status === "primary" && !host.closing) this.#join(host);
+    this.#world.after(CARE_MS * (0.5 + this.#random.fraction()), () => this.#care(name));
+  }
+
+  #join(host: Host): void {
+    for (const group of this.#options.groups) {
+      if (host.groups.has(group) || this.#absent.has(`${host.name} ${group}`)) continue;
+      this.#world.join(host.name, group);
+    }
+  }
+
+  #send(name: string): void {
+    if (!this.#wanted.has(name)) return;
+    const gap = 1000 / this.#options.updatesPerSecond / this.#options.groups.length;
+    this.#world.after(gap * 2 * this.#random.fraction(), () => this.#send(name));
+    if (this.#sending) this.#act(name, this.#random.pick(this.#options.groups));
+  }
+
+  #act(name: string, group: string): void {
+    const host = this.#world.hosts.get(name);
+    const counter = host?.counter(group);
+    if (host === undefined || counter?.membership === undefined || host.pausedUntil > this.#world.now) return;
+    const die = this.#random.below(1000);
+    if (die < 40) counter.flush(this.#random.chance(0.3) ? this.#random.between(1, 3) : undefined);
+    else if (die < 100) counter.query(this.#random.pick(FLAVOURS), this.#random.pick([1, 2, 1000]));
+    else if (die < 103) this.#leaveForAWhile(name, group);
+    else if (die < 110) counter.send(this.#random.pick(FLAVOURS), 150_000);
+    else for (let count = this.#random.pick([1, 1, 1, 4]); count > 0; count--) counter.send(this.#random.pick(FLAVOURS));
+  }
+
+  #leaveForAWhile(name: string, group: string): void {
+    this.#absent.add(`${name} ${group}`);
+    this.#world.hosts.get(name)?.counter(group)?.membership?.leave();
+    this.#world.after(this.#random.between(200, 3000), () => this.#absent.delete(`${name} ${group}`));
+  }
+}

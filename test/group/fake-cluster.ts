@@ -1,0 +1,422 @@
+/**
+ * A cluster in one process without a protocol, for tests of what stands above the driver: every packet is delivered to
+ * all members of its group in one order, joins and departures happen between packets, and nothing is ever lost. It keeps
+ * the driver's side of `Application` and `NodeRuntime` to the letter: packets are stamped and reused after `deliver`, no
+ * upcall is made from within a call, a state is captured before the view that admits the joiner is installed.
+ */
+import type { JoinFailure, NodeRuntime } from "../../src/group/runtime.ts";
+import type { ClusterView, GroupView, NodeId } from "../../src/protocol/view.ts";
+import type {
+  Application,
+  ClusterStatus,
+  Ending,
+  JoinRefusal,
+  JoinRequest,
+  Membership,
+  ReplyStatus,
+} from "../../src/runtime/application.ts";
+import { fragments, type Packet, PacketBuilder, TOTAL } from "../../src/wire/packet.ts";
+
+type Task = () => void | Promise<void>;
+
+interface Timer {
+  readonly at: number;
+  readonly callback: () => void;
+}
+
+export class FakeCluster {
+  readonly nodes: FakeNode[] = [];
+  readonly groups = new Map<string, FakeGroup>();
+  /** Milliseconds, moved by `advance`. */
+  time = 1_000_000;
+  /** How many messages a member may have queued before `send` returns false. */
+  roomMax = Number.POSITIVE_INFINITY;
+  readonly #tasks: Task[] = [];
+  readonly #timers = new Set<Timer>();
+  #running = false;
+  #held = false;
+  #nextGroup = 1;
+
+  node(name: string): FakeNode {
+    const node = new FakeNode(this, `${name}#${(this.nodes.length + 1).toString(16).padStart(8, "0")}`);
+    this.nodes.push(node);
+    return node;
+  }
+
+  /** Nothing happens until `release`. */
+  hold(): void {
+    this.#held = true;
+  }
+
+  release(): void {
+    this.#held = false;
+    this.#start();
+  }
+
+  /** Something that happens in its turn, after what was scheduled before. */
+  schedule(task: Task): void {
+    this.#tasks.push(task);
+    this.#start();
+  }
+
+  /** Waits until everything that was scheduled has happened. */
+  async settle(): Promise<void> {
+    for (let round = 0; round < 3; round++) {
+      while (this.#running || (this.#tasks.length > 0 && !this.#held)) await new Promise((done) => setImmediate(done));
+      await new Promise((done) => setImmediate(done));
+    }
+  }
+
+  after(delayMs: number, callback: () => void): () => void {
+    const timer = { at: this.time + delayMs, callback };
+    this.#timers.add(timer);
+    return () => this.#timers.delete(timer);
+  }
+
+  advance(ms: number): void {
+    this.time += ms;
+    for (const timer of [...this.#timers].sort((a, b) => a.at - b.at)) {
+      if (timer.at <= this.time && this.#timers.delete(timer)) timer.callback();
+    }
+  }
+
+  group(name: string, digest: string): FakeGroup {
+    const known = this.groups.get(name);
+    if (known !== undefined && known.members.length > 0) return known;
+    const group = new FakeGroup(name, digest, this.#nextGroup++, this);
+    this.groups.set(name, group);
+    return group;
+  }
+
+  #start(): void {
+    if (this.#running || this.#held) return;
+    this.#running = true;
+    queueMicrotask(() => void this.#run());
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#held) {
+      const task = this.#tasks.shift();
+      if (task === undefined) break;
+      const waits = task();
+      if (waits !== undefined) await waits;
+    }
+    this.#running = false;
+  }
+}
+
+export class FakeNode implements NodeRuntime {
+  readonly self: NodeId;
+  readonly cluster: FakeCluster;
+  status: ClusterStatus = "primary";
+  clusterView: ClusterView | undefined = undefined;
+  readonly #memberships = new Set<FakeMember>();
+  readonly #statusListeners = new Set<(status: ClusterStatus) => void>();
+  readonly #viewListeners = new Set<(view: ClusterView) => void>();
+
+  constructor(cluster: FakeCluster, self: NodeId) {
+    this.cluster = cluster;
+    this.self = self;
+  }
+
+  join(requests: readonly JoinRequest[], done: (why: JoinRefusal | JoinFailure) => void): () => void {
+    let cancelled = false;
+    const joined: FakeMember[] = [];
+    this.cluster.schedule(async () => {
+      if (cancelled) return;
+      for (const { name, digest } of requests) {
+        const group = this.cluster.group(name, digest);
+        if (group.digest !== digest) return done({ code: "definition-mismatch", name, expected: group.digest });
+        if (group.member(this.self) !== undefined) return done({ code: "already-member", name });
+      }
+      for (const { name, digest, application } of requests) {
+        const member = new FakeMember(this.cluster.group(name, digest), this.self, application);
+        const problem = await member.enter();
+        if (problem !== undefined) {
+          for (const other of joined) other.end("left");
+          return done({ code: "state-transfer-failed", detail: "the state could not be loaded", cause: problem });
+        }
+        joined.push(member);
+        this.#memberships.add(member);
+      }
+    });
+    return () => {
+      cancelled = true;
+      for (const member of joined) member.leave();
+    };
+  }
+
+  /** The other members go on without this node. */
+  exclude(): void {
+    this.cluster.schedule(() => this.#end("excluded"));
+  }
+
+  lose(): void {
+    this.cluster.schedule(() => this.#end("lost"));
+  }
+
+  block(blocked: boolean): void {
+    this.status = blocked ? "blocked" : "primary";
+    for (const member of this.#memberships) member.application.blocked(blocked);
+    for (const listener of this.#statusListeners) listener(this.status);
+  }
+
+  show(view: ClusterView): void {
+    this.clusterView = view;
+    for (const listener of this.#viewListeners) listener(view);
+  }
+
+  onStatus(listener: (status: ClusterStatus) => void): () => void {
+    this.#statusListeners.add(listener);
+    return () => this.#statusListeners.delete(listener);
+  }
+
+  onClusterView(listener: (view: ClusterView) => void): () => void {
+    this.#viewListeners.add(listener);
+    return () => this.#viewListeners.delete(listener);
+  }
+
+  now(): number {
+    return this.cluster.time;
+  }
+
+  after(delayMs: number, callback: () => void): () => void {
+    return this.cluster.after(delayMs, callback);
+  }
+
+  close(): Promise<void> {
+    return new Promise((resolve) =>
+      this.cluster.schedule(() => {
+        this.#end("closed");
+        resolve();
+      }),
+    );
+  }
+
+  #end(how: Ending): void {
+    for (const member of this.#memberships) member.end(how);
+    this.#memberships.clear();
+  }
+}
+
+export class FakeGroup {
+  readonly name: string;
+  readonly digest: string;
+  readonly id: number;
+  readonly cluster: FakeCluster;
+  members: FakeMember[] = [];
+  view: GroupView = { number: 0, members: [], synced: [] };
+  /** The index of the next message in the view's total order. */
+  ordered = 0;
+
+  constructor(name: string, digest: string, id: number, cluster: FakeCluster) {
+    this.name = name;
+    this.digest = digest;
+    this.id = id;
+    this.cluster = cluster;
+  }
+
+  member(id: NodeId): FakeMember | undefined {
+    return this.members.find((member) => member.self === id);
+  }
+
+  /** Installs the view of the present members, at all of them. */
+  install(): void {
+    const ids = this.members.map((member) => member.self);
+    this.view = { number: this.view.number + 1, members: ids, synced: ids };
+    this.ordered = 0;
+    for (const member of this.members) member.begin(this.view);
+    for (const member of [...this.members]) member.application.install(this.view);
+    for (const member of [...this.members]) member.departed(ids);
+  }
+
+  /** Delivers a packet, made of bytes that are overwritten afterwards, to all members. */
+  deliver(packet: Packet, sender: FakeMember): void {
+    const total = packet.flavour >= TOTAL;
+    const index = total ? this.ordered : sender.sentMessages;
+    if (total) this.ordered += packet.count;
+    else sender.sentMessages += packet.count;
+    for (const member of [...this.members]) {
+      member.application.deliver(packet, { view: this.view, sender: sender.self, own: member === sender, index });
+    }
+    packet.bytes.fill(0xee);
+  }
+}
+
+interface OpenQuery {
+  awaited: Set<NodeId> | undefined;
+  readonly early: Set<NodeId>;
+}
+
+export class FakeMember implements Membership {
+  readonly self: NodeId;
+  readonly application: Application;
+  readonly #group: FakeGroup;
+  readonly #queries = new Map<number, OpenQuery>();
+  sentMessages = 0;
+  #seqno = 0;
+  #builder: PacketBuilder | undefined;
+  #queued = 0;
+  #refused = false;
+  #ended = false;
+  #nextQuery = 1;
+
+  constructor(group: FakeGroup, self: NodeId, application: Application) {
+    this.#group = group;
+    this.self = self;
+    this.application = application;
+  }
+
+  get name(): string {
+    return this.#group.name;
+  }
+
+  get group(): number {
+    return this.#group.id;
+  }
+
+  get view(): GroupView {
+    return this.#group.view;
+  }
+
+  get queued(): number {
+    return this.#queued;
+  }
+
+  send(flavour: number, tag: number, payload: Uint8Array): boolean {
+    if (this.#queued >= this.#group.cluster.roomMax) {
+      this.#refused = true;
+      return false;
+    }
+    this.#queued++;
+    if (this.#builder !== undefined && (this.#builder.flavour !== flavour || !this.#builder.fits(payload.length))) {
+      this.#close();
+    }
+    const builder = this.#builder ?? new PacketBuilder(flavour);
+    if (builder.fits(payload.length)) {
+      builder.append(tag, payload);
+      if (this.#builder === undefined) this.#group.cluster.schedule(() => this.#closeAndDeliver(builder));
+      this.#builder = builder;
+    } else {
+      for (const packet of fragments(flavour, tag, payload)) this.#group.cluster.schedule(() => this.#deliver(packet));
+    }
+    return true;
+  }
+
+  flush(_copies: number | undefined, done: (ending: Ending | undefined) => void): void {
+    this.#close();
+    this.#group.cluster.schedule(() => done(this.#ended ? "closed" : undefined));
+  }
+
+  openQuery(): number {
+    const query = this.#nextQuery++;
+    this.#queries.set(query, { awaited: undefined, early: new Set() });
+    return query;
+  }
+
+  queryDelivered(query: number, members: readonly NodeId[]): void {
+    const open = this.#queries.get(query);
+    if (open === undefined) return;
+    open.awaited = new Set(members.filter((member) => !open.early.has(member)));
+    this.#completeLater(query, open);
+  }
+
+  closeQuery(query: number): void {
+    this.#queries.delete(query);
+  }
+
+  get openQueries(): number {
+    return this.#queries.size;
+  }
+
+  answer(to: NodeId, query: number, status: Exclude<ReplyStatus, "left">, value: Uint8Array): void {
+    const bytes = value.slice();
+    this.#group.cluster.schedule(() => this.#group.member(to)?.answered(this.self, query, status, bytes));
+  }
+
+  answered(from: NodeId, query: number, status: ReplyStatus, value: Uint8Array): void {
+    const open = this.#queries.get(query);
+    if (open === undefined || open.early.has(from)) return;
+    open.early.add(from);
+    open.awaited?.delete(from);
+    this.application.reply(query, from, status, value);
+    this.#completeLater(query, open);
+  }
+
+  leave(): void {
+    this.#close();
+    this.#group.cluster.schedule(() => this.end("left"));
+  }
+
+  /** Takes the state and installs the view with this member; returns what went wrong. */
+  async enter(): Promise<Error | undefined> {
+    const donor = this.#group.members[0];
+    if (donor !== undefined) {
+      const reader = donor.application.capture();
+      const loader = this.application.load();
+      for (;;) {
+        const chunk = await new Promise<Uint8Array | undefined>((resolve) => reader.read(resolve));
+        if (chunk === undefined) break;
+        loader.chunk(chunk);
+        chunk.fill(0xee);
+      }
+      reader.close();
+      const problem = await new Promise<Error | undefined>((resolve) => loader.end(resolve));
+      if (problem !== undefined) return problem;
+    }
+    this.#group.members.push(this);
+    this.application.joined(this, donor === undefined);
+    this.#group.install();
+    return undefined;
+  }
+
+  begin(_view: GroupView): void {
+    this.sentMessages = 0;
+    this.#seqno = 0;
+  }
+
+  end(how: Ending): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#group.members = this.#group.members.filter((member) => member !== this);
+    this.application.ended(how);
+    if (this.#group.members.length > 0) this.#group.install();
+  }
+
+  /** Members that are not among these will not answer. */
+  departed(ids: readonly NodeId[]): void {
+    for (const [query, open] of this.#queries) {
+      for (const member of [...(open.awaited ?? [])]) {
+        if (!ids.includes(member)) this.answered(member, query, "left", new Uint8Array(0));
+      }
+    }
+  }
+
+  #completeLater(query: number, open: OpenQuery): void {
+    if (open.awaited?.size !== 0) return;
+    this.#group.cluster.schedule(() => {
+      if (this.#queries.delete(query)) this.application.queryComplete(query);
+    });
+  }
+
+  #close(): void {
+    this.#builder = undefined;
+  }
+
+  #closeAndDeliver(builder: PacketBuilder): void {
+    if (this.#builder === builder) this.#builder = undefined;
+    this.#deliver(builder.finish());
+  }
+
+  #deliver(packet: Packet): void {
+    if (this.#ended) return;
+    const { view, id } = this.#group;
+    packet.stamp(id, view.number, view.members.indexOf(this.self), this.#seqno++, this.#group.cluster.time);
+    if (this.application.recordsSends) this.application.sent(packet, view);
+    this.#queued -= packet.count;
+    this.#group.deliver(packet, this);
+    if (!this.#refused || this.#queued >= this.#group.cluster.roomMax) return;
+    this.#refused = false;
+    this.#group.cluster.schedule(() => this.application.room());
+  }
+}
