@@ -15,7 +15,6 @@ const counter = defineGroup({
       state.count += by;
       return state.count;
     },
-    options: () => ({ copies: 5 }),
     object: () => ({ count: 1 }),
   },
   onView: ({ view, joined, left, state, self, rank }) => {

@@ -5,6 +5,7 @@
 import { type Effect, Effects, type JoinRefusal } from "../protocol/effects.ts";
 import type { ClusterStatus } from "../protocol/effects.ts";
 import type { HistoryEvent, HistorySink } from "../protocol/history.ts";
+import type { Message } from "../protocol/messages.ts";
 import { Process } from "../protocol/process.ts";
 import type { Bounds, Timing } from "../protocol/timing.ts";
 import type { ClusterView, NodeId, NodeRecord } from "../protocol/view.ts";
@@ -19,6 +20,11 @@ export interface DriverOptions {
   readonly timing: Timing;
   readonly bounds: Bounds;
   readonly directorySize: number;
+  /**
+   * Asked once, before this node acts as a member of a cluster that takes it in; it calls `proceed` when that may be.
+   * Without it nothing is asked.
+   */
+  readonly admission?: ((cluster: string, proceed: () => void) => void) | undefined;
   readonly history?: HistorySink | undefined;
 }
 
@@ -53,6 +59,8 @@ export class Driver implements NetworkSink {
   readonly #joins = new Map<number, PendingJoin>();
   #status: ClusterStatus = "joining";
   #closing = false;
+  #admission: "none" | "asked" | "given" = "none";
+  readonly #held: { readonly from: NodeId; readonly message: Message }[] = [];
   /** Frames that were garbage. */
   garbageCount = 0;
 
@@ -89,8 +97,9 @@ export class Driver implements NetworkSink {
 
   // Commands of the node's owner.
 
-  foundAlone(): void {
-    this.#process.cluster.foundAlone();
+  foundAlone(cluster: string): void {
+    this.#admission = "given";
+    this.#process.cluster.foundAlone(cluster);
     this.#clock.requestTurn();
   }
 
@@ -212,6 +221,7 @@ export class Driver implements NetworkSink {
     } else {
       const message = parseControl(frame);
       if (message === undefined) this.garbage(from, "control message");
+      else if (message.kind === "installCluster" && this.#admission !== "given") this.#awaitAdmission(from, message);
       else this.#process.receive(from, message, now);
     }
     this.#clock.requestTurn();
@@ -224,6 +234,21 @@ export class Driver implements NetworkSink {
   garbage(from: string, what: string): void {
     this.garbageCount++;
     this.#listener.noticed("garbage dropped", { from, what });
+  }
+
+  /** The first view waits for the admission; what belongs to it is kept by the core. */
+  #awaitAdmission(from: NodeId, message: Extract<Message, { kind: "installCluster" }>): void {
+    this.#held.push({ from, message });
+    if (this.#admission === "asked") return;
+    this.#admission = "asked";
+    const proceed = (): void => {
+      this.#admission = "given";
+      for (const held of this.#held.splice(0)) this.#process.receive(held.from, held.message, this.#clock.now());
+      this.#clock.requestTurn();
+    };
+    const { admission } = this.#options;
+    if (admission === undefined) proceed();
+    else admission(message.decided.view.cluster, proceed);
   }
 
   // Effects.

@@ -7,9 +7,9 @@
  * ✓ accept of a cluster view   § directory step   ≡ state at the start of a view   ⇩ state loaded   ⊥ end
  * ```
  *
- * A row holds what several nodes did alike: it is moved up to the row of the first who did it, as long as each node's
- * own events stay in order, so rows show what may have happened at once rather than exact times. `◀` marks the events
- * that were asked for.
+ * A row holds what several nodes did alike, at the time of the first: an event is moved up to such a row as long as its
+ * node's own events stay in order. So the rows of two nodes show the order of their events only through messages.
+ * `◀` marks the events that were asked for.
  */
 import type { HistoryEvent } from "../protocol/history.ts";
 import { type NodeId, nodeName } from "../protocol/view.ts";
@@ -17,6 +17,8 @@ import { type NodeId, nodeName } from "../protocol/view.ts";
 export interface DiagramOptions {
   /** The index of the event to look at. Without it the whole history is drawn. */
   readonly around?: number;
+  /** Only events of this group are drawn, and those of nodes. */
+  readonly group?: string;
   /** How many events are drawn around it; 50 by default. */
   readonly events?: number;
   /** How many characters wide; 110 by default. More when there are many nodes. */
@@ -45,15 +47,31 @@ interface Row {
 }
 
 export function diagram(history: readonly HistoryEvent[], options: DiagramOptions = {}): string {
-  const { around, events = EVENTS, width = WIDTH } = options;
-  const first = around === undefined ? 0 : Math.max(0, around - Math.floor(events / 2));
-  const last = around === undefined ? history.length : Math.min(history.length, first + events);
+  const { around, group, events = EVENTS, width = WIDTH } = options;
+  const drawn =
+    group === undefined ? [...history.keys()] : [...history.keys()].filter((index) => isOf(history[index], group));
+  const middle =
+    around === undefined
+      ? 0
+      : Math.max(
+          0,
+          drawn.findIndex((index) => index >= around),
+        );
+  const first = around === undefined ? 0 : Math.max(0, middle - Math.floor(events / 2));
+  const window = drawn.slice(first, around === undefined ? undefined : first + events);
   const names = namesOf(history);
   const scene = new Scene(history, names);
-  for (let index = 0; index < first; index++) scene.pass(history[index] as HistoryEvent);
-  const views = first === 0 ? undefined : scene.views(history[around ?? 0]);
-  for (let index = first; index < last; index++) scene.show(history[index] as HistoryEvent, markOf(index, options));
-  return print(scene, history.slice(first, last), names, views, width);
+  const begin = window[0] ?? 0;
+  for (let index = 0; index < begin; index++) scene.pass(history[index] as HistoryEvent);
+  const views = begin === 0 ? undefined : scene.views(history[around ?? 0]);
+  for (const index of window) scene.show(history[index] as HistoryEvent, markOf(index, options));
+  const shown = window.map((index) => history[index] as HistoryEvent);
+  return print(scene, shown, names, views, width);
+}
+
+/** Whether an event is about a group, or about no group at all. */
+function isOf(event: HistoryEvent | undefined, group: string): boolean {
+  return event !== undefined && (!("group" in event) || event.group === group);
 }
 
 function markOf(index: number, { around, marks = [] }: DiagramOptions): string {
@@ -133,7 +151,7 @@ class Scene {
 
   /** The present views, by node, of the group that the event is about. */
   views(event: HistoryEvent | undefined): ReadonlyMap<NodeId, number> | undefined {
-    return event !== undefined && "group" in event ? this.#views.get(event.group) : undefined;
+    return event !== undefined && "group" in event ? new Map(this.#views.get(event.group)) : undefined;
   }
 
   viewName(group: string, number: number): string {
@@ -208,7 +226,7 @@ function print(
   const free = Math.floor((width - gutter - NOTE_WIDTH) / Math.max(1, nodes.length));
   const cell = Math.min(CELL_MAX, Math.max(CELL_MIN, free));
   const line = (time: string, cells: readonly string[], note = ""): string =>
-    `${time.padStart(gutter - 2)}  ${cells.map((text) => fit(text, cell)).join("")}${note}`.trimEnd();
+    `${time.padStart(gutter - 2)}  ${cells.map((text) => padded(text, cell)).join("")}${note}`.trimEnd();
   const lines = [
     line(
       "ms",
@@ -258,11 +276,11 @@ function installLine(
     const start = index;
     while (index < nodes.length && row.cells.has(nodes[index] as NodeId)) index++;
     if (index === start) {
-      text += fit(row.lines.get(nodes[index++] as NodeId) ?? "", cell);
+      text += padded(row.lines.get(nodes[index++] as NodeId) ?? "", cell);
       continue;
     }
     const length = (index - start) * cell - 1;
-    const label = length >= whole.length + 4 ? whole : name;
+    const label = length > whole.length + 4 ? whole : name;
     isNamed ||= label === whole;
     text += `${centred(label, length)} `;
   }
@@ -271,14 +289,14 @@ function installLine(
 }
 
 function centred(label: string, length: number): string {
-  if (label.length + 4 > length)
-    return fit(`═ ${label} `, length).replaceAll(/ +$/g, (blank) => ` ${"═".repeat(blank.length - 1)}`);
-  const left = Math.floor((length - label.length - 2) / 2);
-  return `${"═".repeat(left)} ${label} ${"═".repeat(length - left - label.length - 2)}`;
+  const free = length - label.length - 2;
+  if (free < 1) return padded(`═ ${label}`, length);
+  const left = Math.max(1, Math.floor(free / 2));
+  return `${"═".repeat(left)} ${label} ${"═".repeat(free - left)}`;
 }
 
 /** The text in exactly `length` characters, the last of which is blank. */
-function fit(text: string, length: number): string {
+function padded(text: string, length: number): string {
   return text.length < length ? text.padEnd(length) : `${text.slice(0, length - 2)}… `;
 }
 

@@ -165,7 +165,7 @@ export class World {
     );
     host.driver = driver;
     driver.attach(this.fabric.attach(self, driver));
-    if (how === "found") driver.foundAlone();
+    if (how === "found") driver.foundAlone(this.random.word().toString(16));
     else this.#seek(host, isCurrent, Array.isArray(how) ? how : undefined);
     return host;
   }

@@ -128,10 +128,10 @@ export class Cluster implements AgreementHost {
   // Commands of the node.
 
   /** Founds a cluster of this node alone. */
-  foundAlone(): void {
+  foundAlone(cluster: string): void {
     if (this.#view !== undefined) return;
-    const { self, mintCluster } = this.#options;
-    this.#foundWith({ cluster: mintCluster(), number: 1, nodes: [self], acceptors: [self.id] });
+    const { self } = this.#options;
+    this.#foundWith({ cluster, number: 1, nodes: [self], acceptors: [self.id] });
   }
 
   /** Founds a cluster with the other founders, as soon as all are there. */

@@ -1,0 +1,161 @@
+/**
+ * One incarnation of a node on real sockets: its network, liveness and discovery, and the driver that runs the core on
+ * them. It looks for the cluster until it is in it, or founds it when discovery says that it may.
+ */
+import { randomBytes } from "node:crypto";
+import type { ClusterStatus } from "../protocol/effects.ts";
+import type { HistorySink } from "../protocol/history.ts";
+import { BOUNDS, timing } from "../protocol/timing.ts";
+import type { ClusterView, NodeRecord } from "../protocol/view.ts";
+import type { Discovery } from "./discovery/discovery.ts";
+import { Driver } from "./driver.ts";
+import { Liveness } from "./liveness.ts";
+import { RealClock } from "./real-clock.ts";
+import { formatAddress } from "./tcp/address.ts";
+import { TcpNetwork } from "./tcp/network.ts";
+
+export interface IncarnationOptions {
+  readonly name: string;
+  readonly host: string;
+  readonly port: number;
+  /** Where others reach this node, when it is not where it listens. */
+  readonly advertise: string | undefined;
+  readonly failureTimeoutMs: number;
+  readonly directorySize: number;
+  readonly history: HistorySink | undefined;
+  readonly discover: (record: NodeRecord) => Promise<Discovery>;
+}
+
+export interface IncarnationListener {
+  statusChanged(status: ClusterStatus, detail: string): void;
+  clusterInstalled(view: ClusterView): void;
+  failed(problem: unknown): void;
+  noticed(what: string, detail: Readonly<Record<string, unknown>>): void;
+}
+
+/** The node's name is in use by another node of the cluster. */
+export class NameTakenError extends Error {
+  override readonly name = "NameTakenError";
+}
+
+const SEEK_MS_MIN = 50;
+const SEEK_MS_MAX = 1000;
+
+export class Incarnation {
+  readonly record: NodeRecord;
+  readonly driver: Driver;
+  readonly network: TcpNetwork;
+  readonly #clock: RealClock;
+  readonly #discovery: Discovery;
+  readonly #listener: IncarnationListener;
+  #seeking: NodeJS.Timeout | undefined;
+  #seekMs = SEEK_MS_MIN;
+  #foundersNamed = false;
+  #ended = false;
+  /** Why the node is in no cluster yet, for people. */
+  waitingFor = "the first answers";
+
+  private constructor(
+    record: NodeRecord,
+    network: TcpNetwork,
+    discovery: Discovery,
+    options: IncarnationOptions,
+    listener: IncarnationListener,
+  ) {
+    this.record = record;
+    this.network = network;
+    this.#discovery = discovery;
+    this.#listener = listener;
+    const clock = new RealClock(
+      () => this.driver.turn(),
+      () => this.driver.wake(),
+    );
+    this.#clock = clock;
+    const entropy = { word: (): number => randomBytes(4).readUInt32LE(0) };
+    this.driver = new Driver(
+      {
+        self: record,
+        timing: timing(options.failureTimeoutMs),
+        bounds: BOUNDS,
+        directorySize: options.directorySize,
+        history: options.history,
+        admission: (cluster, proceed) => {
+          discovery.joined(cluster).then(proceed, (problem: unknown) => listener.failed(problem));
+        },
+      },
+      clock,
+      entropy,
+      {
+        statusChanged: (status, detail) => listener.statusChanged(status, detail),
+        clusterInstalled: (view) => listener.clusterInstalled(view),
+        joinRefused: (_code, detail) => listener.failed(new NameTakenError(detail)),
+        noticed: (what, detail) => this.#noticed(what, detail),
+      },
+    );
+    this.driver.attach(network);
+  }
+
+  static async open(options: IncarnationOptions, listener: IncarnationListener): Promise<Incarnation> {
+    const { host, port } = options;
+    const liveness = await Liveness.start({ host });
+    let network: TcpNetwork | undefined;
+    try {
+      network = await TcpNetwork.listen({ host, port, liveness });
+      const address = options.advertise ?? formatAddress(network.host, network.port);
+      const id = `${options.name}#${randomBytes(4).toString("hex")}`;
+      const record: NodeRecord = { id, address, livenessPort: liveness.port, features: 0 };
+      const discovery = await options.discover(record);
+      const incarnation = new Incarnation(record, network, discovery, options, listener);
+      network.start(incarnation.driver);
+      incarnation.#seek();
+      return incarnation;
+    } catch (problem) {
+      if (network === undefined) await liveness.close();
+      else await network.close();
+      throw problem;
+    }
+  }
+
+  /** Stops at once, without a word to the others. */
+  async end(): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = true;
+    if (this.#seeking !== undefined) clearTimeout(this.#seeking);
+    this.driver.abandon();
+    this.#clock.stop();
+    await this.network.close();
+    await this.#discovery.close();
+  }
+
+  #noticed(what: string, detail: Readonly<Record<string, unknown>>): void {
+    this.#listener.noticed(what, detail);
+  }
+
+  #seek(): void {
+    this.#look()
+      .catch((problem: unknown) => this.#listener.failed(problem))
+      .finally(() => {
+        if (this.#ended || this.driver.status !== "joining") return;
+        this.#seeking = setTimeout(() => this.#seek(), this.#seekMs);
+        this.#seekMs = Math.min(SEEK_MS_MAX, this.#seekMs * 1.5);
+      });
+  }
+
+  async #look(): Promise<void> {
+    for (const address of await this.#discovery.candidates()) this.network.seek(address);
+    const founding = await this.#discovery.founding();
+    if (this.#ended || this.driver.status !== "joining") return;
+    if (founding.kind === "wait") {
+      this.waitingFor = founding.why;
+    } else if (founding.kind === "found") {
+      const cluster = randomBytes(8).toString("hex");
+      await this.#discovery.joined(cluster);
+      if (!this.#ended) this.driver.foundAlone(cluster);
+    } else {
+      for (const address of founding.addresses) if (address !== this.record.address) this.network.seek(address);
+      this.waitingFor = `founders: ${this.driver.process.cluster.awaitedFounders.join(", ")}`;
+      if (!this.#foundersNamed) this.driver.foundWith(founding.addresses);
+      this.#foundersNamed = true;
+    }
+  }
+}
