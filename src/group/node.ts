@@ -71,6 +71,8 @@ class LiveNode implements Node {
   readonly #log: Log;
   readonly #recording: RecordingTo | undefined;
   readonly #joins = new Set<Joining>();
+  /** The replicas of joins that have not failed and of memberships that have not ended. */
+  readonly #replicas = new Set<Replica>();
   #closed: Promise<void> | undefined;
 
   constructor(runtime: NodeRuntime, options: NodeOptions) {
@@ -122,7 +124,8 @@ class LiveNode implements Node {
     if (this.#closed !== undefined) throw new CoterieError("closed", "the node was closed");
     if (signal?.aborted === true) throw abortedBy(signal, "join", names.join(", "));
     if (compiled.length === 0) return [];
-    const joining = new Joining(this.#runtime, this.#log, this.#recording, compiled);
+    const replicas = compiled.map((definition) => this.#replica(definition));
+    const joining = new Joining(this.#runtime, replicas);
     this.#joins.add(joining);
     try {
       return await joining.done(signal);
@@ -131,9 +134,22 @@ class LiveNode implements Node {
     }
   }
 
+  #replica(definition: CompiledDefinition): Replica {
+    const replica = new Replica({
+      definition,
+      log: this.#log,
+      after: (delayMs, callback) => this.#runtime.after(delayMs, callback),
+      recording: this.#recording,
+    });
+    this.#replicas.add(replica);
+    return replica;
+  }
+
   async #close(): Promise<void> {
-    for (const joining of this.#joins) joining.fail(new CoterieError("closed", "the node was closed"));
+    for (const joining of [...this.#joins]) joining.fail(new CoterieError("closed", "the node was closed"));
     await this.#runtime.close();
+    // A node that could not leave in time has not told its groups.
+    for (const replica of [...this.#replicas]) replica.ended("closed");
     this.cluster.close();
   }
 }

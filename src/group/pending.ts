@@ -8,6 +8,9 @@ const OPEN = 0;
 const FULFILLED = 1;
 const REJECTED = 2;
 
+// biome-ignore lint/suspicious/noExplicitAny: as Promise has it, so that a Pending can be used wherever a Promise can.
+type Reason = any;
+
 /** Behaves as the promise of the call's outcome. */
 export class Pending<T> implements Promise<T> {
   #state = OPEN;
@@ -58,12 +61,12 @@ export class Pending<T> implements Promise<T> {
   // biome-ignore lint/suspicious/noThenProperty: it is a promise.
   then<A = T, B = never>(
     onFulfilled?: ((value: T) => A | PromiseLike<A>) | null,
-    onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
+    onRejected?: ((reason: Reason) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
     return this.#asked().then(onFulfilled, onRejected);
   }
 
-  catch<B = never>(onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null): Promise<T | B> {
+  catch<B = never>(onRejected?: ((reason: Reason) => B | PromiseLike<B>) | null): Promise<T | B> {
     return this.#asked().catch(onRejected);
   }
 

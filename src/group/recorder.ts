@@ -1,12 +1,11 @@
 /**
- * Writes a member's part of the run's history (`protocol/history.ts`), for the checkers of the model. A message's id is
- * made of where its packet stands at its sender and of its place in the packet, which sender and receivers can both see.
+ * Writes what the driver cannot see of a member's part of the run's history (`protocol/history.ts`), for the checkers of
+ * the model: messages, queries, flushes and states; views and ends are the driver's. A message's id is made of where its packet stands at its sender and of its place in the packet, which sender and receivers can both see.
  * Only made when the node was started with `history`: nothing of it is on the path of messages otherwise.
  */
 import { createHash } from "node:crypto";
 import type { HistoryEvent, HistoryFlavour, HistorySink } from "../protocol/history.ts";
 import type { GroupView, NodeId } from "../protocol/view.ts";
-import type { Ending } from "../runtime/application.ts";
 import { FLAVOURS, MessageCursor, type Packet } from "../wire/packet.ts";
 import { encodeValue, Unencodable } from "./codec.ts";
 import { AUDIENCE, openMessage, QUERY } from "./message.ts";
@@ -93,20 +92,12 @@ export class Recorder {
     this.#record({ kind: "flush-end", ...this.#here(), flush, outcome });
   }
 
-  installed(view: GroupView): void {
-    this.#record({ kind: "install", ...this.#here(), number: view.number, members: view.members });
-  }
-
   /** The state at the start of a view; states that the default codec cannot encode are not recorded. */
   state(view: GroupView, state: unknown, loaded: boolean): void {
     const bytes = encodeValue(state);
     if (bytes instanceof Unencodable) return;
     const digest = createHash("sha256").update(bytes).digest("hex").slice(0, 16);
     this.#record({ kind: "state", ...this.#here(), view: view.number, digest, loaded });
-  }
-
-  end(how: Ending): void {
-    if (how !== "closed") this.#record({ kind: "end", ...this.#here(), why: how });
   }
 
   #here(): { readonly at: number; readonly node: NodeId; readonly group: string } {

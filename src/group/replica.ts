@@ -20,6 +20,7 @@ import type {
   StateLoader,
   StateReader,
 } from "../runtime/application.ts";
+import { historyName } from "../runtime/memberships.ts";
 import { MessageCursor, type Packet } from "../wire/packet.ts";
 import { Answers } from "./answers.ts";
 import { argumentsIn } from "./arguments.ts";
@@ -68,6 +69,8 @@ export class Replica implements Application {
   #before: CapturedState["view"] = { number: 0, members: [] };
   #loaded = false;
   #membership: Membership | undefined;
+  /** Whether the join was given up. */
+  #unwanted = false;
   /** A view that came before `joined` did. */
   #early: GroupView | undefined;
   #ready = false;
@@ -166,7 +169,6 @@ export class Replica implements Application {
     this.#reassembly.reset();
     this.#context.view = view;
     this.#context.rank = view.members.indexOf(this.#context.self);
-    this.recorder?.installed(view);
     this.recorder?.state(view, this.#context.state, this.#loaded);
     this.#loaded = false;
     const { onView } = this.definition;
@@ -201,10 +203,11 @@ export class Replica implements Application {
     this.#membership = membership;
     this.#context.self = membership.self;
     this.#context.group = membership.group;
-    this.recorder?.begin(membership.self, `${membership.name}#${membership.group}`);
+    this.recorder?.begin(membership.self, historyName(membership.name, membership.group));
     this.outbox.open(membership);
     this.questions.open(membership);
     this.#answers.open(membership);
+    if (this.#unwanted) membership.leave();
     const early = this.#early;
     this.#early = undefined;
     if (early !== undefined) this.install(early);
@@ -233,18 +236,25 @@ export class Replica implements Application {
 
   ended(how: Ending): void {
     if (this.#ended !== undefined) return;
-    const error = this.endingOf(how);
+    // A node whose state could not be loaded leaves; that is not why the join failed.
+    const error = this.#loader?.problem ?? this.endingOf(how);
     this.#ended = error;
     this.#loader?.abandon();
     this.outbox.end(error);
     this.questions.end(error);
     this.#answers.end();
     this.#reassembly.reset();
-    this.recorder?.end(how);
     const { onExcluded } = this.definition;
     if (how === "excluded" && onExcluded !== undefined)
       this.diagnostics.callback("onExcluded", () => onExcluded(error));
     this.#parts.onEnded(how, error);
+  }
+
+  /** The join was given up: should the group let this member in all the same, it leaves. */
+  giveUp(): void {
+    this.#unwanted = true;
+    this.outbox.refuse(this.endingOf("left"));
+    this.#membership?.leave();
   }
 
   /** The error that a call meets when the membership has ended so. */

@@ -1,10 +1,25 @@
 /**
  * `start` checks its options and makes a node that runs on the real world.
  */
-import { CoterieError } from "./errors.ts";
+import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
+import type { NodeRecord } from "../protocol/view.ts";
+import { type Discovery, DiscoveryError } from "../runtime/discovery/discovery.ts";
+import { defaultDirectory, rendezvous } from "../runtime/discovery/rendezvous.ts";
+import { seeds as seedDiscovery } from "../runtime/discovery/seeds.ts";
+import { closeOnTerminate } from "../runtime/graceful-exit.ts";
+import { NameTakenError } from "../runtime/incarnation.ts";
+import { RunningNode } from "../runtime/running-node.ts";
+import { ListenError, parseAddress } from "../runtime/tcp/address.ts";
+import { consoleLog, type Log } from "./diagnostics.ts";
+import { CoterieError, describe } from "./errors.ts";
 import { createNode, type Node } from "./node.ts";
 import { checkOptions, type StartOptions } from "./options.ts";
-import type { NodeRuntime } from "./runtime.ts";
+
+const FAILURE_TIMEOUT_MS = 3000;
+const DIRECTORY_SIZE = 5;
+/** A node that was told where to look and finds nobody for so long gives up. */
+const START_TIMEOUT_MS = 30_000;
 
 /**
  * Starts a node: it finds the cluster, or founds it, and resolves when it is a part of it. Rejects with a CoterieError:
@@ -12,10 +27,103 @@ import type { NodeRuntime } from "./runtime.ts";
  */
 export async function start(options: StartOptions = {}): Promise<Node> {
   const checked = checkOptions(options);
-  return createNode(await openRuntime(checked), checked);
+  const log = checked.log ?? consoleLog;
+  const refusals = new Map<string, string>();
+  let running: RunningNode | undefined;
+  const timeout = AbortSignal.timeout(START_TIMEOUT_MS);
+  const signals = [checked.signal, checked.founders === undefined ? timeout : undefined];
+  try {
+    running = await openNode(checked, log, refusals, AbortSignal.any(signals.filter((signal) => signal !== undefined)));
+  } catch (problem) {
+    throw startError(problem, checked, refusals, timeout.aborted);
+  }
+  const release = closeOnTerminate(running);
+  running.onStatus((status) => {
+    if (status === "closed") release();
+  });
+  return createNode(running, checked);
 }
 
-/** The driver on sockets, disks and clocks of this machine. */
-async function openRuntime(_options: StartOptions): Promise<NodeRuntime> {
-  throw new CoterieError("unreachable", "this build has no driver");
+function openNode(
+  options: StartOptions,
+  log: Log,
+  refusals: Map<string, string>,
+  signal: AbortSignal,
+): Promise<RunningNode> {
+  const { host, port } = listenAddress(options.listen);
+  const noticed = (what: string, detail: Readonly<Record<string, unknown>>): void => {
+    if (typeof detail["refusal"] === "string") refusals.set(detail["refusal"], String(detail["address"]));
+    const isLoud = detail["refusal"] === "foreign-cluster" || detail["refusal"] === "version";
+    log({ level: isLoud ? "error" : "debug", code: what.replaceAll(" ", "-"), message: `${what}: ${text(detail)}` });
+  };
+  return RunningNode.open(
+    {
+      name: options.name ?? defaultName(),
+      host,
+      port,
+      advertise: options.advertise,
+      failureTimeoutMs: options.failureTimeoutMs ?? FAILURE_TIMEOUT_MS,
+      directorySize: options.directorySize ?? DIRECTORY_SIZE,
+      history: options.history,
+      discover: (record) => discover(options, record),
+      noticed,
+    },
+    signal,
+  );
+}
+
+function discover(options: StartOptions, record: NodeRecord): Promise<Discovery> {
+  const { seeds, founders, discovery } = options;
+  if (seeds === undefined && founders === undefined) {
+    if (discovery === false) {
+      throw new CoterieError("invalid-option", "start: `discovery` is false and neither `seeds` nor `founders` are given");
+    }
+    return rendezvous({ directory: discovery ?? defaultDirectory("default"), record });
+  }
+  const list = seeds === undefined ? [] : typeof seeds === "string" ? [seeds] : seeds;
+  return Promise.resolve(seedDiscovery({ seeds: list, founders, self: record.address }));
+}
+
+/** What went wrong, in the words of this layer. */
+function startError(
+  problem: unknown,
+  options: StartOptions,
+  refusals: ReadonlyMap<string, string>,
+  timedOut: boolean,
+): unknown {
+  if (problem instanceof CoterieError) return problem;
+  if (problem instanceof ListenError) {
+    const code = problem.code === "port-in-use" ? "port-in-use" : "invalid-option";
+    return new CoterieError(code, `start: \`listen\`: ${problem.message}`, { cause: problem });
+  }
+  if (problem instanceof NameTakenError) {
+    return new CoterieError("name-taken", `start: \`name\`: ${problem.message}`, { cause: problem });
+  }
+  if (problem instanceof DiscoveryError) {
+    return new CoterieError("invalid-option", `start: \`${problem.field}\`: ${problem.message}`, { cause: problem });
+  }
+  if (options.signal?.aborted) return new CoterieError("aborted", "start was aborted", { cause: problem });
+  if (!timedOut) return problem;
+  const version = refusals.get("version");
+  if (version !== undefined) return new CoterieError("version-mismatch", `start: ${version} speaks another version`);
+  const seeds = options.seeds ?? "the nodes of this machine";
+  return new CoterieError("unreachable", `start: no cluster answers at ${String(seeds)}`, { cause: problem });
+}
+
+function listenAddress(listen: string | undefined): { readonly host: string; readonly port: number } {
+  if (listen === undefined) return { host: "127.0.0.1", port: 0 };
+  const parsed = parseAddress(listen.includes(":") ? listen : `127.0.0.1:${listen}`);
+  if (parsed === undefined) throw new CoterieError("invalid-option", `start: \`listen\` is not an address: ${listen}`);
+  return parsed;
+}
+
+function defaultName(): string {
+  const host = hostname().replaceAll(/[^A-Za-z0-9._-]/g, "-").slice(0, 40);
+  return `${host}-${process.pid}-${randomBytes(2).toString("hex")}`;
+}
+
+function text(detail: Readonly<Record<string, unknown>>): string {
+  return Object.entries(detail)
+    .map(([name, value]) => `${name} ${describe(value)}`)
+    .join(", ");
 }

@@ -213,23 +213,18 @@ export class Loader implements StateLoader {
   }
 
   end(callback: (problem: Error | undefined) => void): void {
-    const view = this.#view;
-    if (this.#problem !== undefined) {
-      callback(this.#problem);
-      return;
-    }
-    if (view === undefined || !this.#complete) {
-      callback(this.#failure("a part of it is missing"));
-      return;
-    }
-    this.#state().then(
-      (state) => {
-        if (this.#abandoned) return callback(this.#failure("another transfer has begun"));
-        this.#loaded({ state, view });
-        callback(undefined);
+    this.#end().then(
+      () => callback(undefined),
+      (error: unknown) => {
+        this.#problem = error instanceof CoterieError ? error : this.#failure(describe(error), error);
+        callback(this.#problem);
       },
-      (error: unknown) => callback(error instanceof CoterieError ? error : this.#failure(describe(error), error)),
     );
+  }
+
+  /** Why the state could not be loaded. */
+  get problem(): CoterieError | undefined {
+    return this.#problem;
   }
 
   abandon(): void {
@@ -237,12 +232,15 @@ export class Loader implements StateLoader {
     this.#chunks.length = 0;
   }
 
-  async #state(): Promise<unknown> {
+  async #end(): Promise<void> {
+    const view = this.#view;
+    if (this.#problem !== undefined) throw this.#problem;
+    if (view === undefined || !this.#complete) throw this.#failure("a part of it is missing");
     const { checkpoint } = this.#definition;
-    if (checkpoint !== undefined) return checkpoint.load(asyncOf(this.#chunks));
-    const state = decodeValue(joined(this.#chunks));
+    const state = checkpoint === undefined ? decodeValue(joined(this.#chunks)) : await checkpoint.load(asyncOf(this.#chunks));
     if (state === MALFORMED) throw this.#failure("its bytes are not the encoding of a value");
-    return state;
+    if (this.#abandoned) throw this.#failure("another transfer has begun");
+    this.#loaded({ state, view });
   }
 
   #failure(why: string, cause?: unknown): CoterieError {

@@ -1,0 +1,80 @@
+/**
+ * Plants a bug of `mutants.ts`: copies the compiled package into a temporary folder, changes one place of one file, and
+ * loads `simulate` from there. The simulation needs no npm package, so that the copy runs anywhere; nothing of it stays
+ * on the disk once it is loaded. This is a tool around the simulation: the runs themselves stay deterministic.
+ */
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import type { Mutant } from "./mutants.ts";
+import type { SimulationOptions, SimulationResult } from "./simulate.ts";
+
+export type Simulate = (options: SimulationOptions) => SimulationResult;
+
+export interface Hunt {
+  readonly mutant: Mutant;
+  /** How many seeds were run. */
+  readonly seeds: number;
+  /** The run that broke the mutant's property, and what else it broke; undefined when no seed did. */
+  readonly found: { readonly seed: number; readonly message: string; readonly properties: readonly string[] } | undefined;
+}
+
+export interface HuntOptions {
+  readonly firstSeed?: number;
+  readonly seedsMax?: number;
+  /** Passed to every run. */
+  readonly simulation?: Omit<SimulationOptions, "seed">;
+}
+
+const LAYERS = ["base", "wire", "protocol", "runtime", "simulation"];
+
+/** The compiled package that this file belongs to, also when it is itself not compiled. */
+function compiledPackage(): string {
+  const own = fileURLToPath(import.meta.url);
+  const folder = dirname(dirname(own));
+  return own.endsWith(".ts") ? join(dirname(folder), "dist") : folder;
+}
+
+/** Why the mutant cannot be planted, or undefined: the text to change must be there exactly once. */
+export function flawOf(mutant: Mutant): string | undefined {
+  const path = join(compiledPackage(), mutant.file);
+  if (!existsSync(path)) return `there is no ${path}`;
+  const count = readFileSync(path, "utf8").split(mutant.find).length - 1;
+  if (count !== 1) return `the text to change is ${count} times in ${mutant.file}, not once`;
+  return mutant.find === mutant.replace ? "it changes nothing" : undefined;
+}
+
+/** The package's `simulate` with this bug. */
+export async function plant(mutant: Mutant): Promise<Simulate> {
+  const flaw = flawOf(mutant);
+  if (flaw !== undefined) throw new Error(`mutant ${mutant.name}: ${flaw}`);
+  const folder = mkdtempSync(join(tmpdir(), "coterie-mutant-"));
+  try {
+    for (const layer of LAYERS) {
+      const isCode = (path: string): boolean => !/\.(map|ts)$/.test(path);
+      cpSync(join(compiledPackage(), layer), join(folder, layer), { recursive: true, filter: isCode });
+    }
+    writeFileSync(join(folder, "package.json"), '{ "type": "module" }\n');
+    const path = join(folder, mutant.file);
+    writeFileSync(path, readFileSync(path, "utf8").replace(mutant.find, () => mutant.replace));
+    const loaded = (await import(pathToFileURL(join(folder, "simulation", "simulate.js")).href)) as { simulate: Simulate };
+    return loaded.simulate;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Runs seeds until one shows the mutant's bug as a violation of the property that it is to violate. */
+export async function hunt(mutant: Mutant, options: HuntOptions = {}): Promise<Hunt> {
+  const { firstSeed = 1, seedsMax = 500, simulation = {} } = options;
+  const simulate = await plant(mutant);
+  for (let seed = firstSeed; seed < firstSeed + seedsMax; seed++) {
+    const { violations } = simulate({ ...simulation, seed });
+    const violation = violations.find(({ property }) => property === mutant.violates);
+    if (violation === undefined) continue;
+    const properties = [...new Set(violations.map(({ property }) => property))].sort();
+    return { mutant, seeds: seed - firstSeed + 1, found: { seed, message: violation.message, properties } };
+  }
+  return { mutant, seeds: seedsMax, found: undefined };
+}
