@@ -3,6 +3,8 @@
  * again can help, and what to do about it. The table is the one place where codes are explained; the documentation is
  * made from it. (Broken rules of the library itself are `AssertionError`s; a peer's garbage is counted, not thrown.)
  */
+import type { NodeId } from "../protocol/view.ts";
+import type { Ending } from "../runtime/application.ts";
 
 export interface ErrorMeaning {
   /** What has happened, for people. */
@@ -204,6 +206,21 @@ export class AbortReply extends CoterieError {
   constructor(reason: string, details: ErrorDetails = {}) {
     super("query-aborted", `the query was aborted: ${reason}`, details);
     this.reason = reason;
+  }
+}
+
+/** The error that a call meets when the membership of `self` has ended so. */
+export function errorOfEnding(how: Ending, self: NodeId, group: string, view: number): CoterieError {
+  const details = { group, view };
+  switch (how) {
+    case "excluded":
+      return new ExcludedError(`${self} was excluded from group ${group}`, details);
+    case "left":
+      return new CoterieError("left", `${self} has left group ${group}`, details);
+    case "lost":
+      return new CoterieError("group-lost", `group ${group} is lost`, details);
+    case "closed":
+      return new CoterieError("closed", `the node of group ${group} was closed`, details);
   }
 }
 

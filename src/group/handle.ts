@@ -13,11 +13,11 @@ import type { FlushOptions, Group, GroupStatus, MemberEvent } from "./group.ts";
 import type { ReadContext } from "./operations.ts";
 import { Pending } from "./pending.ts";
 import { abortedBy, refusedBySignal } from "./questions.ts";
-import type { Replica } from "./replica.ts";
+import type { Replica, ReplicaListener } from "./replica.ts";
 import type { QueryOptions, Wanted } from "./reply.ts";
 
 /** The group of a replica that is ready, and what tells the group of changes. */
-export class GroupHandle {
+export class GroupHandle implements ReplicaListener {
   readonly #replica: Replica;
   readonly #calls: Calls;
   readonly #views = new Feed<GroupView>();
@@ -32,6 +32,7 @@ export class GroupHandle {
     this.#replica = replica;
     this.#calls = new Calls(replica, { audience: undefined, signal: undefined });
     if (replica.isBlocked) this.#status = "blocked";
+    replica.listen(this);
   }
 
   /** The one place where types are given back to what the definition described. */

@@ -20,6 +20,9 @@ const KNOWN = OPERATION_MASK | RAW | QUERY | AUDIENCE;
 
 const QUERY_BYTES = 4;
 
+/** Room for a query's number and an audience, on top of the longest body. */
+export const ENVELOPE_BYTES_MAX = 128 * 1024;
+
 /** The members a message is meant for, and those as bytes, made once for many messages. */
 export interface Audience {
   readonly members: readonly NodeId[];

@@ -10,6 +10,29 @@ import { start } from "./start.ts";
 const one = defineGroup({ name: "one", state: () => 0, updates: { nothing: () => 1 } });
 const two = defineGroup({ name: "two", state: () => "", queries: { name: () => "two" } });
 
+let load = () => {};
+const slow = defineGroup({
+  name: "slow",
+  state: () => 0,
+  checkpoint: {
+    save: () => [],
+    load: () =>
+      new Promise<number>((resolve) => {
+        load = () => resolve(0);
+      }),
+  },
+});
+const broken = defineGroup({
+  name: "broken",
+  state: () => 0,
+  checkpoint: {
+    save: () => [],
+    load: () => {
+      throw new Error("cannot load");
+    },
+  },
+});
+
 describe("join", () => {
   test("a node is in a group once; leaving frees the name", async () => {
     const node = createNode(new FakeCluster().node("a"));
@@ -59,15 +82,42 @@ describe("join", () => {
     expect((await node.join(one)).status).toBe("active");
   });
 
+  test("a membership that comes after the join was given up is left", async () => {
+    const cluster = new FakeCluster();
+    await createNode(cluster.node("a")).join(slow);
+    const abort = new AbortController();
+    const node = createNode(cluster.node("b"));
+    const joining = node.join(slow, { signal: abort.signal });
+    await new Promise((done) => setImmediate(done));
+    abort.abort();
+    expect(await failureOf(joining)).toMatchObject({ code: "aborted" });
+    load();
+    await cluster.settle();
+    expect(cluster.groups.get("slow")?.view).toMatchObject({ number: 3, members: ["a#00000001"] });
+    const again = node.join(slow);
+    await new Promise((done) => setImmediate(done));
+    load();
+    expect((await again).status).toBe("active");
+  });
+
+  test("when one of several states cannot be loaded, all of the groups are left", async () => {
+    const cluster = new FakeCluster();
+    await createNode(cluster.node("a")).joinAll([one, broken]);
+    const error = await failureOf(createNode(cluster.node("b")).joinAll([one, broken]));
+    expect(error).toMatchObject({ code: "state-transfer-failed", group: "broken" });
+    await cluster.settle();
+    expect(cluster.groups.get("one")?.view.members).toEqual(["a#00000001"]);
+  });
+
   test("a state that throws fails the join", async () => {
-    const broken = defineGroup({
-      name: "broken",
+    const stateless = defineGroup({
+      name: "stateless",
       state: () => {
         throw new Error("no state");
       },
     });
-    const error = await failureOf(createNode(new FakeCluster().node("a")).join(broken));
-    expect(error).toMatchObject({ code: "handler-failed", group: "broken", cause: new Error("no state") });
+    const error = await failureOf(createNode(new FakeCluster().node("a")).join(stateless));
+    expect(error).toMatchObject({ code: "handler-failed", group: "stateless", cause: new Error("no state") });
   });
 });
 
@@ -86,6 +136,61 @@ describe("close", () => {
     expect(group.status).toBe("closed");
     expect((await statuses.next()).done).toBe(true);
     expect(await failureOf(node.join(two))).toMatchObject({ code: "closed" });
+  });
+
+  test("what waits for room is sent first, and later calls fail", async () => {
+    const cluster = new FakeCluster();
+    const other = await createNode(cluster.node("b")).join(one);
+    const node = createNode(cluster.node("a"));
+    const group = await node.join(one);
+    cluster.roomMax = 1;
+    cluster.hold();
+    const calls = [group.send.nothing(), group.send.nothing(), group.safeSend.nothing()];
+    const closed = node.close();
+    const late = group.send.nothing();
+    cluster.release();
+    expect(await Promise.all(calls)).toEqual([1, 1, 1]);
+    expect(await failureOf(late)).toMatchObject({ code: "closed" });
+    await closed;
+    expect(other.counters.delivered).toBe(3);
+  });
+
+  test("a node that left its groups in good order has closed them", async () => {
+    const fake = new FakeCluster().node("a");
+    const node = createNode(fake);
+    const group = await node.join(one);
+    fake.closesAs = "left";
+    await node.close();
+    expect(group.status).toBe("closed");
+    expect(group.signal.reason).toMatchObject({ code: "closed" });
+  });
+
+  test("calls that get no room are not waited for long, and those of a blocked group not at all", async () => {
+    const cluster = new FakeCluster();
+    const fakes = [cluster.node("a"), cluster.node("b")] as const;
+    const [first, second] = [createNode(fakes[0]), createNode(fakes[1])];
+    const groups = [await first.join(one), await second.join(two)] as const;
+    cluster.roomMax = 0;
+    const calls = [groups[0].send.nothing(), groups[1].query(1).name()];
+    fakes[1].block(true);
+    await second.close();
+    expect(groups[1].status).toBe("closed");
+    const closed = first.close();
+    await cluster.settle();
+    expect(groups[0].status).toBe("active");
+    cluster.advance(1000);
+    await closed;
+    for (const call of calls) expect(await failureOf(call)).toMatchObject({ code: "closed" });
+  });
+
+  test("a node that cannot leave in time tells its groups all the same", async () => {
+    const fake = new FakeCluster().node("a");
+    const node = createNode(fake);
+    const group = await node.join(one);
+    fake.close = () => Promise.resolve();
+    await node.close();
+    expect(group.status).toBe("closed");
+    expect(await failureOf(group.send.nothing())).toMatchObject({ code: "closed" });
   });
 
   test("is what the signal of its options, and `await using`, do", async () => {

@@ -14,7 +14,7 @@ import type { Group } from "./group.ts";
 import { GroupHandle } from "./handle.ts";
 import { abortedBy } from "./questions.ts";
 import type { RecordingTo } from "./recorder.ts";
-import { Replica } from "./replica.ts";
+import { Replica, type ReplicaParts } from "./replica.ts";
 import type { JoinFailure, NodeRuntime } from "./runtime.ts";
 
 export interface JoinOptions {
@@ -65,13 +65,16 @@ export function createNode(runtime: NodeRuntime, options: NodeOptions = {}): Nod
   return new LiveNode(runtime, options);
 }
 
+/** How long a closing node waits for room for the calls that its groups have queued. */
+const CLOSE_MS = 1000;
+
 class LiveNode implements Node {
   readonly cluster: LiveCluster;
   readonly #runtime: NodeRuntime;
   readonly #log: Log;
   readonly #recording: RecordingTo | undefined;
   readonly #joins = new Set<Joining>();
-  /** The replicas of joins that have not failed and of memberships that have not ended. */
+  /** The replicas that are members. */
   readonly #replicas = new Set<Replica>();
   #closed: Promise<void> | undefined;
 
@@ -124,8 +127,7 @@ class LiveNode implements Node {
     if (this.#closed !== undefined) throw new CoterieError("closed", "the node was closed");
     if (signal?.aborted === true) throw abortedBy(signal, "join", names.join(", "));
     if (compiled.length === 0) return [];
-    const replicas = compiled.map((definition) => this.#replica(definition));
-    const joining = new Joining(this.#runtime, replicas);
+    const joining = new Joining(this.#runtime, compiled, (definition, events) => this.#replica(definition, events));
     this.#joins.add(joining);
     try {
       return await joining.done(signal);
@@ -134,72 +136,90 @@ class LiveNode implements Node {
     }
   }
 
-  #replica(definition: CompiledDefinition): Replica {
-    const replica = new Replica({
+  #replica(definition: CompiledDefinition, events: ReplicaEvents): Replica {
+    const replica: Replica = new Replica({
       definition,
       log: this.#log,
       after: (delayMs, callback) => this.#runtime.after(delayMs, callback),
       recording: this.#recording,
+      onReady: () => {
+        this.#replicas.add(replica);
+        events.onReady();
+      },
+      onEnded: (error) => {
+        this.#replicas.delete(replica);
+        events.onEnded(error);
+      },
     });
-    this.#replicas.add(replica);
     return replica;
   }
 
   async #close(): Promise<void> {
     for (const joining of [...this.#joins]) joining.fail(new CoterieError("closed", "the node was closed"));
+    await this.#sendWhatWaits();
     await this.#runtime.close();
     // A node that could not leave in time has not told its groups.
     for (const replica of [...this.#replicas]) replica.ended("closed");
     this.cluster.close();
   }
+
+  /** Takes no more calls, and gives those that wait for room some time to get it; blocked groups will have none. */
+  #sendWhatWaits(): Promise<void> {
+    return new Promise((resolve) => {
+      const waiting = new Set([...this.#replicas].filter((replica) => !replica.isBlocked));
+      const cancel = this.#runtime.after(CLOSE_MS, resolve);
+      const resolveIfDone = () => {
+        if (waiting.size > 0) return;
+        cancel();
+        resolve();
+      };
+      for (const replica of this.#replicas) {
+        replica.close(() => {
+          waiting.delete(replica);
+          resolveIfDone();
+        });
+      }
+      resolveIfDone();
+    });
+  }
 }
+
+type ReplicaEvents = Pick<ReplicaParts, "onReady" | "onEnded">;
 
 /** One step of joining, until all of its replicas are ready. */
 class Joining {
+  readonly #replicas: readonly Replica[];
   readonly #handles: (GroupHandle | undefined)[];
-  #missing: number;
+  readonly #outcome: Promise<readonly GroupHandle[]>;
   #resolve: ((handles: readonly GroupHandle[]) => void) | undefined;
   #reject: ((error: CoterieError) => void) | undefined;
-  readonly #outcome: Promise<readonly GroupHandle[]>;
-  readonly #names: string;
   #cancel: (() => void) | undefined;
   #over = false;
 
   constructor(
     runtime: NodeRuntime,
-    log: Log,
-    recording: RecordingTo | undefined,
     definitions: readonly CompiledDefinition[],
+    replicaOf: (definition: CompiledDefinition, events: ReplicaEvents) => Replica,
   ) {
-    this.#names = definitions.map(({ name }) => name).join(", ");
-    this.#missing = definitions.length;
-    this.#handles = definitions.map(() => undefined);
     this.#outcome = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    const after = (delayMs: number, callback: () => void) => runtime.after(delayMs, callback);
-    const requests = definitions.map((definition, index) => {
-      const application: Replica = new Replica({
-        definition,
-        log,
-        after,
-        recording,
-        onReady: () => this.#ready(index, new GroupHandle(application)),
-        onView: (view) => this.#handles[index]?.installed(view),
-        onBlocked: (blocked) => this.#handles[index]?.blocked(blocked),
-        onEnded: (how, error) => {
-          this.#handles[index]?.ended(how, error);
-          this.fail(error);
-        },
-      });
-      return { name: definition.name, digest: definition.digest, application };
+    this.#handles = definitions.map(() => undefined);
+    this.#replicas = definitions.map((definition, index) =>
+      replicaOf(definition, { onReady: () => this.#ready(index), onEnded: (error) => this.fail(error) }),
+    );
+    const requests = this.#replicas.map((application) => {
+      const { name, digest } = application.definition;
+      return { name, digest, application };
     });
     this.#cancel = runtime.join(requests, (why) => this.fail(errorOf(why)));
+    if (this.#over) this.#cancel();
   }
 
   async done(signal: AbortSignal | undefined): Promise<readonly GroupHandle[]> {
-    const onAbort = () => this.fail(abortedBy(signal as AbortSignal, "join", this.#names));
+    const names = this.#replicas.map(({ definition }) => definition.name).join(", ");
+    const onAbort = () => this.fail(abortedBy(signal as AbortSignal, "join", names));
     signal?.addEventListener("abort", onAbort, { once: true });
     try {
       return await this.#outcome;
@@ -208,20 +228,23 @@ class Joining {
     }
   }
 
-  /** The join comes to nothing; memberships that were granted already are given up. */
+  /** The join comes to nothing; memberships that were granted, or will be all the same, are given up. */
   fail(error: CoterieError): void {
     if (this.#over) return;
     this.#over = true;
     this.#cancel?.();
+    for (const replica of this.#replicas) replica.giveUp();
     this.#reject?.(error);
   }
 
-  #ready(index: number, handle: GroupHandle): void {
-    this.#handles[index] = handle;
-    this.#missing--;
-    if (this.#missing > 0 || this.#over) return;
+  #ready(index: number): void {
+    const replica = this.#replicas[index];
+    if (this.#over || replica === undefined) return;
+    this.#handles[index] = new GroupHandle(replica);
+    const handles = this.#handles.filter((handle) => handle !== undefined);
+    if (handles.length < this.#handles.length) return;
     this.#over = true;
-    this.#resolve?.(this.#handles.filter((each) => each !== undefined));
+    this.#resolve?.(handles);
   }
 }
 

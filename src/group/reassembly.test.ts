@@ -5,6 +5,9 @@ import { Reassembly } from "./reassembly.ts";
 
 const long = new Uint8Array(150_000).map((_byte, index) => index % 253);
 
+/** Comparing long arrays element by element takes seconds. */
+const isLong = (payload: Uint8Array | undefined) => payload !== undefined && Buffer.compare(payload, long) === 0;
+
 function addAll(reassembly: Reassembly, packets: readonly Packet[], sender = "a") {
   return packets.map((packet) => reassembly.add(packet, sender)).filter((whole) => whole !== undefined);
 }
@@ -20,7 +23,7 @@ test("messages of several senders and flavours are put together side by side", (
   const wholes = [0, 1, 2].flatMap((part) =>
     streams.flatMap(({ sender, packets }) => addAll(reassembly, packets.slice(part, part + 1), sender)),
   );
-  expect(wholes).toEqual([1, 2, 3].map((tag) => ({ tag, payload: long })));
+  expect(wholes.map(({ tag, payload }) => [tag, isLong(payload)])).toEqual([1, 2, 3].map((tag) => [tag, true]));
   expect(reassembly.active).toBe(false);
 });
 
@@ -37,7 +40,8 @@ test("parts with another tag, of several messages, or too many bytes give no mes
   for (const packets of wrong) {
     const reassembly = new Reassembly(200_000);
     expect(addAll(reassembly, packets)).toEqual([{ tag: 1, payload: undefined }]);
-    expect(addAll(reassembly, [first, ...rest])).toEqual([{ tag: 1, payload: long }]);
+    const [next] = addAll(reassembly, [first, ...rest]);
+    expect([next?.tag, isLong(next?.payload)]).toEqual([1, true]);
   }
 });
 

@@ -1,14 +1,6 @@
 /**
- * One member's copy of a group: it runs the operations in the order in which the protocol delivers them, keeps the
- * state, and tells the callers what became of their calls. What it relies on is `Application`'s order of calls; what it
- * adds:
- *
- * - a member's own messages come back in the order in which they were sent, per flavour, so the results find their calls;
- * - an update that throws leaves the state as it was at that moment, at every replica alike; its sender is told, the
- *   group goes on;
- * - bytes that cannot be understood are counted and dropped, at every replica alike.
- *
- * The path of an update of bytes makes one object per message: the view of the packet's copy that the handler gets.
+ * One member's copy of a group, as the driver sees it: what is delivered runs here, the state is captured and loaded
+ * here, and whatever ends or blocks the membership is told to those who wait. It relies on `Application`'s order of calls.
  */
 import type { GroupView, NodeId } from "../protocol/view.ts";
 import type {
@@ -21,23 +13,16 @@ import type {
   StateReader,
 } from "../runtime/application.ts";
 import { historyName } from "../runtime/memberships.ts";
-import { MessageCursor, type Packet } from "../wire/packet.ts";
-import { Answers } from "./answers.ts";
-import { argumentsIn } from "./arguments.ts";
-import { copyOf } from "./bytes.ts";
-import { LiveUpdateContext, LiveViewContext } from "./contexts.ts";
-import type { CompiledDefinition, Operation } from "./define.ts";
-import { Diagnostics, isThenable, type Log } from "./diagnostics.ts";
-import { CoterieError, describe, type ErrorCode, ExcludedError } from "./errors.ts";
-import { type Envelope, OPERATION_MASK, openMessage, QUERY, RAW } from "./message.ts";
+import type { Packet } from "../wire/packet.ts";
+import { LiveViewContext } from "./contexts.ts";
+import type { CompiledDefinition } from "./define.ts";
+import { Deliveries } from "./deliveries.ts";
+import { Diagnostics, type Log } from "./diagnostics.ts";
+import { type CoterieError, errorOfEnding } from "./errors.ts";
 import { Outbox } from "./outbox.ts";
 import { type After, Questions } from "./questions.ts";
-import { Reassembly } from "./reassembly.ts";
 import { Recorder, type RecordingTo } from "./recorder.ts";
 import { type CapturedState, captureState, initialState, Loader } from "./state.ts";
-
-/** Room for a query's number and an audience, on top of the longest message. */
-const ENVELOPE_BYTES_MAX = 128 * 1024;
 
 /** What a replica needs of its node, and whom it tells. */
 export interface ReplicaParts {
@@ -47,9 +32,14 @@ export interface ReplicaParts {
   readonly recording: RecordingTo | undefined;
   /** The replica is a member and has installed its first view. */
   readonly onReady: () => void;
-  readonly onView: (view: GroupView) => void;
-  readonly onBlocked: (blocked: boolean) => void;
-  readonly onEnded: (how: Ending, error: CoterieError) => void;
+  readonly onEnded: (error: CoterieError) => void;
+}
+
+/** Who wants to know what happens to the membership. */
+export interface ReplicaListener {
+  installed(view: GroupView): void;
+  blocked(blocked: boolean): void;
+  ended(how: Ending, error: CoterieError): void;
 }
 
 export class Replica implements Application {
@@ -60,15 +50,15 @@ export class Replica implements Application {
   readonly recorder: Recorder | undefined;
   readonly recordsSends: boolean;
   readonly #parts: ReplicaParts;
-  readonly #answers: Answers;
-  readonly #reassembly: Reassembly;
-  /** Also holds the state. */
-  readonly #context: LiveUpdateContext;
+  readonly #deliveries: Deliveries;
+  #listener: ReplicaListener | undefined;
   #loader: Loader | undefined;
   /** The view before the next one to be installed. */
   #before: CapturedState["view"] = { number: 0, members: [] };
   #loaded = false;
   #membership: Membership | undefined;
+  /** Whether the node is being closed. */
+  #closing = false;
   /** Whether the join was given up. */
   #unwanted = false;
   /** A view that came before `joined` did. */
@@ -82,7 +72,7 @@ export class Replica implements Application {
     const { definition } = parts;
     this.definition = definition;
     this.#parts = parts;
-    this.#context = new LiveUpdateContext(initialState(definition));
+    const state = initialState(definition);
     const { name: group, maxMessageBytes: bytesMax } = definition;
     const diagnostics = new Diagnostics(parts.log, group);
     const outbox = new Outbox(diagnostics);
@@ -90,32 +80,26 @@ export class Replica implements Application {
     this.outbox = outbox;
     this.recorder = parts.recording === undefined ? undefined : new Recorder(parts.recording);
     this.recordsSends = this.recorder !== undefined;
-    this.questions = new Questions({
-      group,
-      bytesMax,
-      diagnostics,
-      outbox,
-      after: parts.after,
-      recorder: this.recorder,
-    });
-    this.#answers = new Answers(diagnostics, bytesMax);
-    this.#reassembly = new Reassembly(bytesMax + ENVELOPE_BYTES_MAX);
+    const { recorder } = this;
+    const questions = new Questions({ group, bytesMax, diagnostics, outbox, after: parts.after, recorder });
+    this.questions = questions;
+    this.#deliveries = new Deliveries({ definition, state, diagnostics, outbox, questions, recorder });
   }
 
   get state(): unknown {
-    return this.#context.state;
+    return this.#deliveries.context.state;
   }
 
   get view(): GroupView {
-    return this.#context.view;
+    return this.#deliveries.context.view;
   }
 
   get rank(): number {
-    return this.#context.rank;
+    return this.#deliveries.context.rank;
   }
 
   get self(): NodeId {
-    return this.#context.self;
+    return this.#deliveries.context.self;
   }
 
   get isBlocked(): boolean {
@@ -127,35 +111,13 @@ export class Replica implements Application {
     return this.#ended;
   }
 
+  /** From now on this listener is told. */
+  listen(listener: ReplicaListener): void {
+    this.#listener = listener;
+  }
+
   deliver(packet: Packet, point: DeliveryPoint): void {
-    if (this.#ended !== undefined) return;
-    const { sender, own } = point;
-    const context = this.#context;
-    const { flavour, bytes } = packet;
-    context.sender = sender;
-    context.time = packet.time;
-    context.flavour = flavour;
-    context.index = point.index;
-    if (packet.more || (this.#reassembly.active && this.#reassembly.expects(sender, flavour))) {
-      this.#deliverPart(packet, own);
-      return;
-    }
-    const { updates } = this.definition;
-    const cursor = new MessageCursor(packet);
-    let copy: ArrayBuffer | undefined;
-    for (let place = 0; cursor.next(); place++) {
-      const { tag, from, length } = cursor;
-      const update = (tag & ~OPERATION_MASK) === RAW ? updates[tag & OPERATION_MASK] : undefined;
-      this.recorder?.delivered(packet, place, sender, context.view);
-      if (update !== undefined) {
-        copy ??= copyOf(bytes).buffer;
-        this.#updateBytes(update, new Uint8Array(copy, from, length), own);
-      } else {
-        this.#message(tag, bytes, from, from + length, own);
-      }
-      context.index++;
-    }
-    if (cursor.malformed) this.#malformed(`a packet of ${sender}`);
+    if (this.#ended === undefined) this.#deliveries.deliver(packet, point);
   }
 
   install(view: GroupView): void {
@@ -166,23 +128,21 @@ export class Replica implements Application {
     if (this.#ended !== undefined) return;
     const before = this.#before;
     this.#before = view;
-    this.#reassembly.reset();
-    this.#context.view = view;
-    this.#context.rank = view.members.indexOf(this.#context.self);
-    this.recorder?.state(view, this.#context.state, this.#loaded);
+    this.#deliveries.installed(view);
+    this.recorder?.state(view, this.#deliveries.context.state, this.#loaded);
     this.#loaded = false;
     const { onView } = this.definition;
     if (onView !== undefined) {
-      this.diagnostics.callback("onView", () => onView(new LiveViewContext(this.#context, before.members)));
+      this.diagnostics.callback("onView", () => onView(new LiveViewContext(this.#deliveries.context, before.members)));
     }
-    this.#parts.onView(view);
+    this.#listener?.installed(view);
     if (this.#ready) return;
     this.#ready = true;
     this.#parts.onReady();
   }
 
   capture(): StateReader {
-    return captureState(this.definition, this.#context.state, this.#context.view, (error) => {
+    return captureState(this.definition, this.#deliveries.context.state, this.#deliveries.context.view, (error) => {
       this.diagnostics.counters.callbackFailures++;
       this.diagnostics.report("error", "state-transfer-failed", "capture", "the state could not be captured", error);
     });
@@ -191,7 +151,7 @@ export class Replica implements Application {
   load(): StateLoader {
     this.#loader?.abandon();
     this.#loader = new Loader(this.definition, ({ state, view }) => {
-      this.#context.state = state;
+      this.#deliveries.context.state = state;
       this.#before = view;
       this.#loaded = true;
     });
@@ -201,12 +161,10 @@ export class Replica implements Application {
   joined(membership: Membership, _created: boolean): void {
     this.#loader = undefined;
     this.#membership = membership;
-    this.#context.self = membership.self;
-    this.#context.group = membership.group;
+    this.#deliveries.begin(membership);
     this.recorder?.begin(membership.self, historyName(membership.name, membership.group));
     this.outbox.open(membership);
     this.questions.open(membership);
-    this.#answers.open(membership);
     if (this.#unwanted) membership.leave();
     const early = this.#early;
     this.#early = undefined;
@@ -223,7 +181,7 @@ export class Replica implements Application {
 
   blocked(blocked: boolean): void {
     this.#blocked = blocked;
-    this.#parts.onBlocked(blocked);
+    this.#listener?.blocked(blocked);
   }
 
   reply(query: number, from: NodeId, status: ReplyStatus, value: Uint8Array): void {
@@ -234,20 +192,21 @@ export class Replica implements Application {
     this.questions.complete(query);
   }
 
-  ended(how: Ending): void {
+  ended(ending: Ending): void {
     if (this.#ended !== undefined) return;
+    const how = ending === "left" && this.#closing ? "closed" : ending;
     // A node whose state could not be loaded leaves; that is not why the join failed.
     const error = this.#loader?.problem ?? this.endingOf(how);
     this.#ended = error;
     this.#loader?.abandon();
     this.outbox.end(error);
     this.questions.end(error);
-    this.#answers.end();
-    this.#reassembly.reset();
+    this.#deliveries.end();
     const { onExcluded } = this.definition;
     if (how === "excluded" && onExcluded !== undefined)
       this.diagnostics.callback("onExcluded", () => onExcluded(error));
-    this.#parts.onEnded(how, error);
+    this.#listener?.ended(how, error);
+    this.#parts.onEnded(error);
   }
 
   /** The join was given up: should the group let this member in all the same, it leaves. */
@@ -257,145 +216,15 @@ export class Replica implements Application {
     this.#membership?.leave();
   }
 
+  /** The node is being closed: calls are no longer taken. Calls back when those that wait are with the protocol. */
+  close(done: () => void): void {
+    this.#closing = true;
+    this.outbox.refuse(this.endingOf("closed"));
+    this.outbox.afterThese(done);
+  }
+
   /** The error that a call meets when the membership has ended so. */
   endingOf(how: Ending): CoterieError {
-    const details = { group: this.definition.name, view: this.view.number };
-    const group = `group ${this.definition.name}`;
-    switch (how) {
-      case "excluded":
-        return new ExcludedError(`${this.self} was excluded from ${group}`, details);
-      case "left":
-        return new CoterieError("left", `${this.self} has left ${group}`, details);
-      case "lost":
-        return new CoterieError("group-lost", `${group} is lost`, details);
-      case "closed":
-        return new CoterieError("closed", `the node of ${group} was closed`, details);
-    }
-  }
-
-  #updateBytes(operation: Operation, argument: Uint8Array, own: boolean): void {
-    let result: unknown;
-    try {
-      result = operation.handler(this.#context, argument);
-    } catch (error) {
-      this.#updateThrew(operation, error, own);
-      return;
-    }
-    this.#updated(operation, result, own);
-  }
-
-  #update(operation: Operation, args: readonly unknown[], own: boolean): void {
-    let result: unknown;
-    try {
-      result = operation.handler(this.#context, ...args);
-    } catch (error) {
-      this.#updateThrew(operation, error, own);
-      return;
-    }
-    this.#updated(operation, result, own);
-  }
-
-  #updated(operation: Operation, result: unknown, own: boolean): void {
-    this.diagnostics.counters.delivered++;
-    if (isThenable(result)) this.#updateWaits(operation, result, own);
-    else if (own) this.outbox.delivered(this.#context.flavour)?.fulfil(result);
-  }
-
-  #updateThrew(operation: Operation, cause: unknown, own: boolean): void {
-    const { counters } = this.diagnostics;
-    counters.delivered++;
-    counters.handlerFailures++;
-    const error = this.#error("handler-failed", `the update ${operation.name} threw: ${describe(cause)}`, cause);
-    if (own) this.#failOwn(error);
-    else this.diagnostics.report("warn", "handler-failed", operation.name, error.message, cause);
-  }
-
-  /** The type of `updates` refuses it, but types can be got around; every replica refuses it alike. */
-  #updateWaits(operation: Operation, result: PromiseLike<unknown>, own: boolean): void {
-    const report = (error: unknown) =>
-      this.diagnostics.report("error", "asynchronous-update", operation.name, `${operation.name} failed later`, error);
-    result.then(undefined, report);
-    this.diagnostics.counters.handlerFailures++;
-    const error = this.#error("asynchronous-update", `the update ${operation.name} returned a promise`);
-    if (own) this.#failOwn(error);
-    else this.diagnostics.report("error", "asynchronous-update", operation.name, error.message);
-  }
-
-  #failOwn(error: CoterieError): void {
-    this.outbox.delivered(this.#context.flavour)?.fail(error, this.diagnostics);
-  }
-
-  #deliverPart(packet: Packet, own: boolean): void {
-    const whole = this.#reassembly.add(packet, this.#context.sender);
-    if (whole === undefined) return;
-    this.recorder?.delivered(packet, 0, this.#context.sender, this.#context.view);
-    const { tag, payload } = whole;
-    if (payload !== undefined) {
-      this.#message(tag, payload, 0, payload.length, own);
-      return;
-    }
-    this.#malformed(`a long message of ${this.#context.sender}`);
-    if (own) this.#failOwn(this.#error("invalid-argument", "the message could not be put together"));
-  }
-
-  /** Any message but an update of bytes from a whole packet. */
-  #message(tag: number, bytes: Uint8Array, from: number, to: number, own: boolean): void {
-    const envelope = openMessage(tag, bytes, from, to);
-    const meant = envelope?.audience?.includes(this.#context.self) ?? true;
-    const isQuery = (tag & QUERY) !== 0;
-    const operation = (isQuery ? this.definition.queries : this.definition.updates)[tag & OPERATION_MASK];
-    if (isQuery) {
-      if (own) this.#ownQuery(envelope);
-      if (meant) this.#query(operation, envelope, tag, bytes, to);
-      return;
-    }
-    if (!meant) {
-      if (own) this.outbox.delivered(this.#context.flavour)?.fulfil(undefined);
-      return;
-    }
-    const args = envelope === undefined ? undefined : argumentsIn(tag, bytes, envelope.from, to);
-    if (operation !== undefined && args !== undefined) {
-      this.#update(operation, args, own);
-      return;
-    }
-    this.#malformed(`an update of ${this.#context.sender}`);
-    if (own) this.#failOwn(this.#error("invalid-argument", "the message could not be understood"));
-  }
-
-  #ownQuery(envelope: Envelope | undefined): void {
-    this.outbox.delivered(this.#context.flavour);
-    if (envelope?.query !== undefined) this.questions.delivered(envelope.query, this.#context.view);
-  }
-
-  #query(
-    operation: Operation | undefined,
-    envelope: Envelope | undefined,
-    tag: number,
-    bytes: Uint8Array,
-    to: number,
-  ): void {
-    const query = envelope?.query;
-    if (envelope === undefined || query === undefined) {
-      this.#malformed(`a query of ${this.#context.sender}`);
-      return;
-    }
-    const args = argumentsIn(tag, bytes, envelope.from, to);
-    if (operation === undefined || args === undefined) {
-      this.#malformed(`a query of ${this.#context.sender}`);
-      const code = operation === undefined ? "unknown-operation" : "invalid-argument";
-      this.#answers.refuse(this.#context.sender, query, code, "the query could not be understood");
-      return;
-    }
-    this.diagnostics.counters.delivered++;
-    this.#answers.run(operation, args, this.#context, query);
-  }
-
-  #malformed(what: string): void {
-    this.diagnostics.counters.malformed++;
-    this.diagnostics.report("warn", "malformed", "message", `${what} could not be understood and was dropped`);
-  }
-
-  #error(code: ErrorCode, problem: string, cause?: unknown): CoterieError {
-    return new CoterieError(code, problem, { group: this.definition.name, view: this.view.number, cause });
+    return errorOfEnding(how, this.self, this.definition.name, this.view.number);
   }
 }

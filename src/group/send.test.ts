@@ -150,8 +150,9 @@ describe("bytes", () => {
     const calls = [groups[0].send.add("before"), groups[0].send.bytes(long), groups[0].send.add("after")];
     const others = [groups[1].send.bytes(long), groups[1].orderedSend.bytes(long), groups[1].send.add("other")];
     cluster.release();
-    expect(await calls[1]).toEqual(long);
-    expect(await others[1]).toEqual(long);
+    for (const call of [calls[1], ...others.slice(0, 2)]) {
+      expect(Buffer.compare((await call) as unknown as Uint8Array, long)).toBe(0);
+    }
     await Promise.all([...calls, ...others]);
     const all = groups[2].read(entries);
     expect(all.filter((entry) => entry === "200000 bytes")).toHaveLength(3);

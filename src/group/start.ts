@@ -76,7 +76,10 @@ function discover(options: StartOptions, record: NodeRecord): Promise<Discovery>
   const { seeds, founders, discovery } = options;
   if (seeds === undefined && founders === undefined) {
     if (discovery === false) {
-      throw new CoterieError("invalid-option", "start: `discovery` is false and neither `seeds` nor `founders` are given");
+      throw new CoterieError(
+        "invalid-option",
+        "start: `discovery` is false and neither `seeds` nor `founders` are given",
+      );
     }
     return rendezvous({ directory: discovery ?? defaultDirectory("default"), record });
   }
@@ -118,7 +121,9 @@ function listenAddress(listen: string | undefined): { readonly host: string; rea
 }
 
 function defaultName(): string {
-  const host = hostname().replaceAll(/[^A-Za-z0-9._-]/g, "-").slice(0, 40);
+  const host = hostname()
+    .replaceAll(/[^A-Za-z0-9._-]/g, "-")
+    .slice(0, 40);
   return `${host}-${process.pid}-${randomBytes(2).toString("hex")}`;
 }
 

@@ -237,7 +237,8 @@ export class Loader implements StateLoader {
     if (this.#problem !== undefined) throw this.#problem;
     if (view === undefined || !this.#complete) throw this.#failure("a part of it is missing");
     const { checkpoint } = this.#definition;
-    const state = checkpoint === undefined ? decodeValue(joined(this.#chunks)) : await checkpoint.load(asyncOf(this.#chunks));
+    const state =
+      checkpoint === undefined ? decodeValue(joined(this.#chunks)) : await checkpoint.load(asyncOf(this.#chunks));
     if (state === MALFORMED) throw this.#failure("its bytes are not the encoding of a value");
     if (this.#abandoned) throw this.#failure("another transfer has begun");
     this.#loaded({ state, view });

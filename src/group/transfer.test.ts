@@ -191,7 +191,7 @@ test.each([
   const first = await createNode(cluster.node("a"), { log: ({ code }) => log.push(code) }).join(definition);
   const error = await failureOf(createNode(cluster.node("b")).join(definition));
   expect(error).toMatchObject({ code: "state-transfer-failed" });
-  expect(String((error as CoterieError).cause)).toContain(why);
+  expect((error as CoterieError).message).toContain(why);
   expect(await first.safeSend.nothing()).toBe(1);
   expect(log).toEqual(why === "cannot load" ? [] : ["state-transfer-failed"]);
 });
@@ -219,6 +219,6 @@ test("a state that becomes impossible to carry fails the join, not the group", a
   const first = await createNode(cluster.node("a"), { log: () => {} }).join(definition);
   await first.send.spoil();
   const error = await failureOf(createNode(cluster.node("b")).join(definition));
-  expect(String((error as CoterieError).cause)).toContain(".list[0] is a function");
+  expect((error as CoterieError).message).toContain(".list[0] is a function");
   expect(first.counters.callbackFailures).toBe(1);
 });

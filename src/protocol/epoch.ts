@@ -57,7 +57,6 @@ export class Epoch {
   #rowUrgent = false;
   #rowBytes = 0;
   #rowDeadline = Number.POSITIVE_INFINITY;
-  #sentData = false;
   #solicited: number[] | undefined;
   /** Counts packets that broke the rules of the data path; they are dropped. */
   irregular = 0;
@@ -124,7 +123,6 @@ export class Epoch {
     stream.accept(packet);
     this.#stability.raise(this.rank, this.rank, stream.received);
     this.#effects.perform({ kind: "multicast", to: this.others, packet });
-    this.#sentData = true;
     this.#walk(this.rank);
     this.#advance();
   }
@@ -184,10 +182,8 @@ export class Epoch {
       const announcement = this.#order.announcement();
       if (announcement !== undefined) this.send(announcement, wallTime);
     }
-    const sentData = this.#sentData;
-    this.#sentData = false;
     if (!this.#rowChanged || this.others.length === 0) return;
-    const due = this.#rowUrgent || sentData || now >= this.#rowDeadline || this.#rowBytes * 8 >= this.#options.windowBytes;
+    const due = this.#rowUrgent || now >= this.#rowDeadline || this.#rowBytes * 8 >= this.#options.windowBytes;
     if (due) this.#sendRow();
     else if (this.#rowDeadline === Number.POSITIVE_INFINITY) this.#rowDeadline = now + this.#options.rowDelayMs;
   }
@@ -266,13 +262,23 @@ export class Epoch {
         }
         case ORDER:
           if (sender !== SEQUENCER || !this.#order.addOrder(packet)) this.irregular++;
-          if (this.#order.awaitsSafety) this.#rowUrgent = true;
+          // What the sequencer announces it holds; its row need not say so again.
+          this.#order.announced((rank, count) => this.#stability.raise(SEQUENCER, rank, count));
+          if (this.#order.awaitsSafety) this.#hurryRow();
           break;
         default:
           this.#order.add(packet);
-          if (packet.flavour === SAFE) this.#rowUrgent = true;
+          if (packet.flavour === SAFE && this.#order.isAnnounced(packet)) this.#hurryRow();
       }
     }
+  }
+
+  /**
+   * A safe packet is here and so is its place in the order: the others wait to hear it. Until both are here the row would
+   * not help; the sequencer says it by its order packets.
+   */
+  #hurryRow(): void {
+    if (this.rank !== SEQUENCER) this.#rowUrgent = true;
   }
 
   /** Delivers what has become deliverable and forgets what all hold. */

@@ -135,7 +135,10 @@ export class Counter implements Application {
       this.delivered++;
       if (packet.flavour === FIFO) this.#fifo.set(point.sender, hashString(id, this.#fifo.get(point.sender) ?? 1));
       else this.#total = hashString(id, this.#total);
-      this.#record({ kind: "deliver", view: point.view.number, message: id, sender: point.sender, flavour });
+      const { node, now, history } = this.#hooks;
+      const { view, sender } = point;
+      const group = this.#group;
+      history({ kind: "deliver", at: now(), node, group, view: view.number, message: id, sender, flavour });
       if (isQuery) this.#answer(number, id, point);
     }
   }
@@ -278,6 +281,7 @@ function encodeQuery(id: string, number: number): Uint8Array {
 }
 
 function decodeId(bytes: Uint8Array): string {
-  const end = bytes.indexOf(0);
-  return String.fromCharCode(...bytes.subarray(0, end < 0 ? bytes.length : end));
+  let id = "";
+  for (let at = 0; at < bytes.length && bytes[at] !== 0; at++) id += String.fromCharCode(bytes[at] as number);
+  return id;
 }

@@ -47,26 +47,26 @@ interface Row {
 }
 
 export function diagram(history: readonly HistoryEvent[], options: DiagramOptions = {}): string {
-  const { around, group, events = EVENTS, width = WIDTH } = options;
-  const drawn =
-    group === undefined ? [...history.keys()] : [...history.keys()].filter((index) => isOf(history[index], group));
-  const middle =
-    around === undefined
-      ? 0
-      : Math.max(
-          0,
-          drawn.findIndex((index) => index >= around),
-        );
-  const first = around === undefined ? 0 : Math.max(0, middle - Math.floor(events / 2));
-  const window = drawn.slice(first, around === undefined ? undefined : first + events);
+  const window = windowOf(history, options);
   const names = namesOf(history);
   const scene = new Scene(history, names);
   const begin = window[0] ?? 0;
   for (let index = 0; index < begin; index++) scene.pass(history[index] as HistoryEvent);
-  const views = begin === 0 ? undefined : scene.views(history[around ?? 0]);
+  const views = begin === 0 ? undefined : scene.views(history[options.around ?? 0]);
   for (const index of window) scene.show(history[index] as HistoryEvent, markOf(index, options));
-  const shown = window.map((index) => history[index] as HistoryEvent);
-  return print(scene, shown, names, views, width);
+  const acting = new Set(window.map((index) => history[index]?.node));
+  const nodes = [...names.keys()].filter((id) => acting.has(id));
+  return print(scene, nodes, views, options.width ?? WIDTH);
+}
+
+/** The indexes of the events to draw. */
+function windowOf(history: readonly HistoryEvent[], { around, group, events = EVENTS }: DiagramOptions): number[] {
+  const indexes = [...history.keys()];
+  const drawn = group === undefined ? indexes : indexes.filter((index) => isOf(history[index], group));
+  if (around === undefined) return drawn;
+  const middle = drawn.findIndex((index) => index >= around);
+  const first = Math.max(0, middle - Math.floor(events / 2));
+  return drawn.slice(first, first + events);
 }
 
 /** Whether an event is about a group, or about no group at all. */
@@ -154,6 +154,10 @@ class Scene {
     return event !== undefined && "group" in event ? new Map(this.#views.get(event.group)) : undefined;
   }
 
+  nameOf(id: NodeId): string {
+    return this.#names.get(id) ?? id;
+  }
+
   viewName(group: string, number: number): string {
     if (group === "") return `cluster view ${number}`;
     return this.#isOneGroup ? `view ${number}` : `${group} view ${number}`;
@@ -197,7 +201,7 @@ class Scene {
       case "query":
         return `?${shortMessage(event.query)}`;
       case "reply":
-        return `${shortMessage(event.query)}←${this.#names.get(event.member) ?? event.member} ${event.status}`;
+        return `${shortMessage(event.query)}←${this.nameOf(event.member)} ${event.status}`;
       case "query-end":
         return `?${shortMessage(event.query)} ${event.outcome}`;
       case "state":
@@ -215,22 +219,21 @@ function shortMessage(message: string): string {
 
 function print(
   scene: Scene,
-  shown: readonly HistoryEvent[],
-  names: ReadonlyMap<NodeId, string>,
+  nodes: readonly NodeId[],
   views: ReadonlyMap<NodeId, number> | undefined,
   width: number,
 ): string {
-  const acting = new Set(shown.map(({ node }) => node));
-  const nodes = [...names.keys()].filter((id) => acting.has(id));
-  const gutter = Math.max(4, ...scene.rows.map(({ at }) => formatTime(at).length)) + 2;
-  const free = Math.floor((width - gutter - NOTE_WIDTH) / Math.max(1, nodes.length));
+  const gutter = scene.rows.reduce((longest, { at }) => Math.max(longest, formatTime(at).length), 4);
+  const free = Math.floor((width - gutter - 2 - NOTE_WIDTH) / Math.max(1, nodes.length));
   const cell = Math.min(CELL_MAX, Math.max(CELL_MIN, free));
-  const line = (time: string, cells: readonly string[], note = ""): string =>
-    `${time.padStart(gutter - 2)}  ${cells.map((text) => padded(text, cell)).join("")}${note}`.trimEnd();
+  const line = (time: string, texts: readonly string[], note = ""): string => {
+    const cells = texts.map((text) => padded(text, cell)).join("");
+    return `${time.padStart(gutter)}  ${cells}${note}`.trimEnd();
+  };
   const lines = [
     line(
       "ms",
-      nodes.map((id) => names.get(id) ?? id),
+      nodes.map((id) => scene.nameOf(id)),
     ),
   ];
   if (views !== undefined) {
@@ -243,32 +246,20 @@ function print(
   }
   for (const row of scene.rows) {
     const time = formatTime(row.at);
-    if (row.install !== undefined)
-      lines.push(installLine(row, row.install, scene, nodes, names, cell, time.padStart(gutter - 2)));
-    else
-      lines.push(
-        line(
-          time,
-          nodes.map((id) => row.cells.get(id) ?? row.lines.get(id) ?? ""),
-          row.note,
-        ),
-      );
+    if (row.install !== undefined) {
+      lines.push(`${time.padStart(gutter)}  ${installLine(row, row.install, scene, nodes, cell)}`);
+    } else {
+      const texts = nodes.map((id) => row.cells.get(id) ?? row.lines.get(id) ?? "");
+      lines.push(line(time, texts, row.note));
+    }
   }
   return `${lines.join("\n")}\n`;
 }
 
 /** A double line through the columns of those who install the view, with its name and members where they fit. */
-function installLine(
-  row: Row,
-  install: Install,
-  scene: Scene,
-  nodes: readonly NodeId[],
-  names: ReadonlyMap<NodeId, string>,
-  cell: number,
-  time: string,
-): string {
+function installLine(row: Row, install: Install, scene: Scene, nodes: readonly NodeId[], cell: number): string {
   const name = scene.viewName(install.group, install.number);
-  const members = (install.nodes ?? install.members).map((id) => names.get(id) ?? id).join(" ");
+  const members = (install.nodes ?? install.members).map((id) => scene.nameOf(id)).join(" ");
   const whole = `${name} {${members}}`;
   let text = "";
   let isNamed = false;
@@ -285,7 +276,7 @@ function installLine(
     text += `${centred(label, length)} `;
   }
   const note = [isNamed ? "" : `{${members}}`, row.note].filter((part) => part !== "").join(" ");
-  return `${time}  ${text}${note}`.trimEnd();
+  return `${text}${note}`.trimEnd();
 }
 
 function centred(label: string, length: number): string {

@@ -29,12 +29,21 @@ interface Frame {
 /** One direction of a link. */
 class Direction {
   readonly waiting = new Deque<Frame>();
-  controlAt = 0;
-  bulkAt = 0;
+  /** When what was sent last in a lane arrives: nothing overtakes it there. */
+  readonly freeAt = { control: 0, bulk: 0 };
   readonly inFlight = { control: new Deque<Frame>(), bulk: new Deque<Frame>() };
   /** Bumped when the connection is lost: what was in flight is sent again after the link is up. */
   connection = 0;
   backlogBytes = 0;
+
+  /** What is under way does not arrive: it waits again, before what waits already. */
+  recall(): void {
+    this.connection++;
+    for (const lane of LANES) {
+      const frames = this.inFlight[lane];
+      for (let frame = frames.pop(); frame !== undefined; frame = frames.pop()) this.waiting.unshift(frame);
+    }
+  }
 }
 
 /** A link between two incarnations: `a` and `b` in the order of their ids. */
@@ -50,6 +59,8 @@ class Endpoint implements Network {
   readonly host: string;
   readonly sink: NetworkSink;
   readonly peers = new Map<NodeId, NodeRecord>();
+  /** Directions with frames of this turn. */
+  readonly unsent: { readonly link: Link; readonly side: 0 | 1 }[] = [];
   alive = true;
   readonly #fabric: Fabric;
 
@@ -84,7 +95,10 @@ class Endpoint implements Network {
     fabric.tap?.(id, to, frame, true);
   }
 
-  flush(): void {}
+  flush(): void {
+    for (const { link, side } of this.unsent) this.#fabric.depart(link, side);
+    this.unsent.length = 0;
+  }
 
   backlogBytes(to: NodeId): number {
     return this.#fabric.backlogBytes(this, to);
@@ -96,6 +110,7 @@ class Endpoint implements Network {
 }
 
 const REDIAL_MS = 40;
+const LANES = ["bulk", "control"] as const;
 
 export class Fabric {
   readonly #clock: FabricClock;
@@ -107,7 +122,6 @@ export class Fabric {
   latencyMs = 0.2;
   jitterMs = 0.3;
   framesDelivered = 0;
-  bytesDelivered = 0;
   /** Sees every frame twice: before it leaves, when its sender may still be muted, and after. */
   tap: ((from: NodeId, to: NodeId, frame: Uint8Array, left: boolean) => void) | undefined;
   /** Nothing more leaves these nodes: they are about to crash. */
@@ -215,8 +229,12 @@ export class Fabric {
     }
     const side = link.ends[0] === from ? 0 : 1;
     const direction = link.directions[side];
+    if (direction.waiting.length === 0) from.unsent.push({ link, side });
     direction.waiting.push(frame);
     direction.backlogBytes += frame.bytes.length;
+  }
+
+  depart(link: Link, side: 0 | 1): void {
     this.#pump(link, side);
   }
 
@@ -280,59 +298,53 @@ export class Fabric {
     link.up = false;
     for (const end of SIDES) {
       const direction = link.directions[end];
-      direction.connection++;
-      // What was under way is sent again, before what waits.
-      for (const lane of [direction.inFlight.bulk, direction.inFlight.control]) {
-        for (let frame = lane.pop(); frame !== undefined; frame = lane.pop()) direction.waiting.unshift(frame);
-      }
+      direction.recall();
       const [own, other] = [link.ends[end], link.ends[end === 0 ? 1 : 0]];
       this.#tell(own, () => own.sink.linkDown(other.record.id, evidence));
     }
   }
 
   /** Puts what waits under way, as far as the link and its rule allow. */
+  /** Puts what waits under way, as far as the link and its rule allow: all of a lane that leaves together arrives together. */
   #pump(link: Link, side: 0 | 1): void {
     const from = link.ends[side];
     const to = link.ends[side === 0 ? 1 : 0];
     const rule = this.rule(from.host, to.host);
-    if (!link.up || rule.cut) return;
     const direction = link.directions[side];
+    if (!link.up || rule.cut || direction.waiting.length === 0) return;
+    const counts = { control: 0, bulk: 0 };
     for (let frame = direction.waiting.shift(); frame !== undefined; frame = direction.waiting.shift()) {
-      const { lane } = frame;
-      const latency = this.#latency(rule);
-      const after = lane === "control" ? direction.controlAt : direction.bulkAt;
-      const time = Math.max(after, this.#clock.now + latency);
-      if (lane === "control") direction.controlAt = time;
-      else direction.bulkAt = time;
-      direction.inFlight[lane].push(frame);
-      const { connection } = direction;
-      this.#clock.at(time, () => this.#arrive(link, side, lane, connection), to.host);
+      direction.inFlight[frame.lane].push(frame);
+      counts[frame.lane]++;
+    }
+    const { connection } = direction;
+    for (const lane of LANES) {
+      const count = counts[lane];
+      if (count === 0) continue;
+      const time = Math.max(direction.freeAt[lane], this.#clock.now + this.#latency(rule));
+      direction.freeAt[lane] = time;
+      this.#clock.at(time, () => this.#arrive(link, side, lane, count, connection), to.host);
     }
   }
 
-  #arrive(link: Link, side: 0 | 1, lane: Lane, connection: number): void {
+  #arrive(link: Link, side: 0 | 1, lane: Lane, count: number, connection: number): void {
     const direction = link.directions[side];
     if (direction.connection !== connection || !link.up) return;
     const from = link.ends[side];
     const to = link.ends[side === 0 ? 1 : 0];
     if (this.rule(from.host, to.host).cut) {
       // Cut while under way: it will be sent again when the cut heals, in its place.
-      for (let frame = direction.inFlight[lane].pop(); frame !== undefined; frame = direction.inFlight[lane].pop()) {
-        direction.waiting.unshift(frame);
-      }
-      direction.connection++;
-      const other = lane === "control" ? "bulk" : "control";
-      for (let frame = direction.inFlight[other].pop(); frame !== undefined; frame = direction.inFlight[other].pop()) {
-        direction.waiting.unshift(frame);
-      }
+      direction.recall();
       return;
     }
-    const frame = direction.inFlight[lane].shift();
-    if (frame === undefined) return;
-    direction.backlogBytes -= frame.bytes.length;
-    this.framesDelivered++;
-    this.bytesDelivered += frame.bytes.length;
-    to.sink.frame(from.record.id, frame.bytes, undefined);
+    for (let left = count; left > 0; left--) {
+      const frame = direction.inFlight[lane].shift();
+      // What a frame does may end the connection, and then the rest is under way no more.
+      if (frame === undefined || direction.connection !== connection || !link.up) return;
+      direction.backlogBytes -= frame.bytes.length;
+      this.framesDelivered++;
+      to.sink.frame(from.record.id, frame.bytes, undefined);
+    }
   }
 
   #reach(a: Endpoint, b: Endpoint): boolean {

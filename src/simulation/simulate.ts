@@ -47,7 +47,7 @@ const CONVERGENCE_MS = 60_000;
 export function simulate(options: SimulationOptions): SimulationResult {
   const { seed, members = 5, durationMs = 12_000 } = options;
   const plan = new Random(seed, 7);
-  const updatesPerSecond = options.updatesPerSecond ?? plan.pick([12, 12, 40]);
+  const updatesPerSecond = options.updatesPerSecond ?? plan.pick([3, 5, 5, 20]);
   const world = new World({ seed, directorySize: plan.pick([3, 5, 5]) });
   world.fabric.latencyMs = plan.pick([0.2, 0.2, 2, 15]);
   world.fabric.jitterMs = plan.pick([0.3, 0.3, 3, 20]);

@@ -25,7 +25,7 @@ interface Event {
   readonly host: string | undefined;
 }
 
-const TURN_MS = 0.02;
+const TURN_MS = 0.1;
 const EVENTS_MAX = 3_000_000;
 /** How long the last frames of a host that crashes in the midst of a turn may take. */
 const LAST_WORDS_MS = 5;
@@ -300,6 +300,10 @@ export class World {
   }
 }
 
+/** The event in a few words that differ whenever the events differ in kind, time, place or subject. */
 function traceLine(event: HistoryEvent): string {
-  return JSON.stringify(event);
+  const { kind, at, node } = event;
+  const where = "view" in event ? event.view : "number" in event ? event.number : "";
+  const what = "message" in event ? event.message : "digest" in event ? event.digest : "query" in event ? event.query : "";
+  return `${kind} ${at} ${node} ${where} ${what}`;
 }

@@ -5,6 +5,7 @@
  * upcall is made from within a call, a state is captured before the view that admits the joiner is installed.
  */
 import type { JoinFailure, NodeRuntime } from "../../src/group/runtime.ts";
+import type { HistorySink } from "../../src/protocol/history.ts";
 import type { ClusterView, GroupView, NodeId } from "../../src/protocol/view.ts";
 import type {
   Application,
@@ -15,6 +16,7 @@ import type {
   Membership,
   ReplyStatus,
 } from "../../src/runtime/application.ts";
+import { historyName } from "../../src/runtime/memberships.ts";
 import { fragments, type Packet, PacketBuilder, TOTAL } from "../../src/wire/packet.ts";
 
 type Task = () => void | Promise<void>;
@@ -29,6 +31,8 @@ export class FakeCluster {
   readonly groups = new Map<string, FakeGroup>();
   /** Milliseconds, moved by `advance`. */
   time = 1_000_000;
+  /** Gets what the driver records: views and ends. */
+  history: HistorySink | undefined;
   /** How many messages a member may have queued before `send` returns false. */
   roomMax = Number.POSITIVE_INFINITY;
   readonly #tasks: Task[] = [];
@@ -109,6 +113,8 @@ export class FakeNode implements NodeRuntime {
   readonly self: NodeId;
   readonly cluster: FakeCluster;
   status: ClusterStatus = "primary";
+  /** How the members of a node that is closed end. */
+  closesAs: Ending = "closed";
   clusterView: ClusterView | undefined = undefined;
   readonly #memberships = new Set<FakeMember>();
   readonly #statusListeners = new Set<(status: ClusterStatus) => void>();
@@ -121,7 +127,6 @@ export class FakeNode implements NodeRuntime {
 
   join(requests: readonly JoinRequest[], done: (why: JoinRefusal | JoinFailure) => void): () => void {
     let cancelled = false;
-    const joined: FakeMember[] = [];
     this.cluster.schedule(async () => {
       if (cancelled) return;
       for (const { name, digest } of requests) {
@@ -131,18 +136,12 @@ export class FakeNode implements NodeRuntime {
       }
       for (const { name, digest, application } of requests) {
         const member = new FakeMember(this.cluster.group(name, digest), this.self, application);
-        const problem = await member.enter();
-        if (problem !== undefined) {
-          for (const other of joined) other.end("left");
-          return done({ code: "state-transfer-failed", detail: "the state could not be loaded", cause: problem });
-        }
-        joined.push(member);
         this.#memberships.add(member);
+        await member.enter();
       }
     });
     return () => {
       cancelled = true;
-      for (const member of joined) member.leave();
     };
   }
 
@@ -187,7 +186,7 @@ export class FakeNode implements NodeRuntime {
   close(): Promise<void> {
     return new Promise((resolve) =>
       this.cluster.schedule(() => {
-        this.#end("closed");
+        this.#end(this.closesAs);
         resolve();
       }),
     );
@@ -216,6 +215,10 @@ export class FakeGroup {
     this.cluster = cluster;
   }
 
+  get historyName(): string {
+    return historyName(this.name, this.id);
+  }
+
   member(id: NodeId): FakeMember | undefined {
     return this.members.find((member) => member.self === id);
   }
@@ -225,8 +228,19 @@ export class FakeGroup {
     const ids = this.members.map((member) => member.self);
     this.view = { number: this.view.number + 1, members: ids, synced: ids };
     this.ordered = 0;
-    for (const member of this.members) member.begin(this.view);
-    for (const member of [...this.members]) member.application.install(this.view);
+    const { history, time: at } = this.cluster;
+    for (const member of [...this.members]) {
+      member.begin();
+      history?.({
+        kind: "install",
+        at,
+        node: member.self,
+        group: this.historyName,
+        number: this.view.number,
+        members: ids,
+      });
+      member.application.install(this.view);
+    }
     for (const member of [...this.members]) member.departed(ids);
   }
 
@@ -348,8 +362,8 @@ export class FakeMember implements Membership {
     this.#group.cluster.schedule(() => this.end("left"));
   }
 
-  /** Takes the state and installs the view with this member; returns what went wrong. */
-  async enter(): Promise<Error | undefined> {
+  /** Takes the state and installs the view with this member; leaves if the state cannot be loaded. */
+  async enter(): Promise<void> {
     const donor = this.#group.members[0];
     if (donor !== undefined) {
       const reader = donor.application.capture();
@@ -362,15 +376,17 @@ export class FakeMember implements Membership {
       }
       reader.close();
       const problem = await new Promise<Error | undefined>((resolve) => loader.end(resolve));
-      if (problem !== undefined) return problem;
+      if (problem !== undefined) {
+        this.end("left");
+        return;
+      }
     }
     this.#group.members.push(this);
     this.application.joined(this, donor === undefined);
     this.#group.install();
-    return undefined;
   }
 
-  begin(_view: GroupView): void {
+  begin(): void {
     this.sentMessages = 0;
     this.#seqno = 0;
   }
@@ -378,9 +394,12 @@ export class FakeMember implements Membership {
   end(how: Ending): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#group.members = this.#group.members.filter((member) => member !== this);
+    const { members } = this.#group;
+    this.#group.members = members.filter((member) => member !== this);
+    const { history, time: at } = this.#group.cluster;
+    if (how !== "closed") history?.({ kind: "end", at, node: this.self, group: this.#group.historyName, why: how });
     this.application.ended(how);
-    if (this.#group.members.length > 0) this.#group.install();
+    if (members.includes(this) && this.#group.members.length > 0) this.#group.install();
   }
 
   /** Members that are not among these will not answer. */

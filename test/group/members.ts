@@ -20,6 +20,7 @@ export async function threeMembers<G extends GroupDefinition>(
   history?: HistorySink,
 ): Promise<Members<G>> {
   const cluster = new FakeCluster();
+  cluster.history = history;
   const log: LogEntry[] = [];
   const options = { log: (entry: LogEntry) => void log.push(entry), history };
   const fakes = [cluster.node("a"), cluster.node("b"), cluster.node("c")] as const;

@@ -27,12 +27,15 @@ export class TotalOrder {
   readonly #runs = new Deque<Run>();
   /** At the sequencer: the last seqno of each sender that waits to be announced, or -1. */
   readonly #unannounced: Int32Array;
+  /** How many packets of each sender the announced order covers. */
+  readonly #announced: Float64Array;
   #announcing = false;
   #safeWaiting = 0;
 
   constructor(size: number) {
     this.#unordered = Array.from({ length: size }, () => new Deque<Packet>());
     this.#unannounced = new Int32Array(size).fill(-1);
+    this.#announced = new Float64Array(size);
   }
 
   /** A total or safe packet, in its sender's order. */
@@ -40,8 +43,10 @@ export class TotalOrder {
     const { sender, seqno } = packet;
     this.#unordered[sender]?.push(packet);
     if (packet.flavour === SAFE) this.#safeWaiting++;
-    if (sender === SEQUENCER) this.#runs.push({ sender, upTo: seqno, announcedBy: seqno });
-    else {
+    if (sender === SEQUENCER) {
+      this.#runs.push({ sender, upTo: seqno, announcedBy: seqno });
+      this.#announced[sender] = seqno + 1;
+    } else {
       this.#unannounced[sender] = seqno;
       this.#announcing = true;
     }
@@ -55,8 +60,18 @@ export class TotalOrder {
       const upTo = reader.u32();
       if (reader.failed || sender >= this.#unordered.length) return false;
       this.#runs.push({ sender, upTo, announcedBy: packet.seqno });
+      this.#announced[sender] = Math.max(this.#announced[sender] as number, upTo + 1);
     }
     return true;
+  }
+
+  isAnnounced(packet: Packet): boolean {
+    return packet.seqno < (this.#announced[packet.sender] as number);
+  }
+
+  /** Tells how many packets of each sender the announced order covers. */
+  announced(tell: (sender: number, count: number) => void): void {
+    for (let sender = 0; sender < this.#announced.length; sender++) tell(sender, this.#announced[sender] as number);
   }
 
   /** Whether some safe packet has come and is not delivered yet. */

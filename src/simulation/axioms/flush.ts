@@ -18,7 +18,6 @@
  * said: the group was lost, or is recovered from disks. What was queued at b but sent after it is not covered here,
  * because a history does not tell when a call was made.
  */
-
 import { reference } from "./order.ts";
 import {
   type Delivery,

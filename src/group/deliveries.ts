@@ -1,0 +1,234 @@
+/**
+ * Runs what is delivered, in the order in which the protocol delivers it, and tells this member's own calls what became
+ * of them:
+ *
+ * - a member's own messages come back in the order in which they were sent, per flavour, so the results find their calls;
+ * - an update that throws leaves the state as it was at that moment, at every replica alike; its sender is told, the
+ *   group goes on;
+ * - bytes that cannot be understood are counted and dropped, at every replica alike.
+ *
+ * The path of an update of bytes makes one object per message: the view of the packet's copy that the handler gets.
+ */
+import type { GroupView } from "../protocol/view.ts";
+import type { DeliveryPoint, Membership } from "../runtime/application.ts";
+import { MessageCursor, type Packet } from "../wire/packet.ts";
+import { Answers } from "./answers.ts";
+import { argumentsIn } from "./arguments.ts";
+import { copyOf } from "./bytes.ts";
+import { LiveUpdateContext } from "./contexts.ts";
+import type { CompiledDefinition, Operation } from "./define.ts";
+import { type Diagnostics, isThenable } from "./diagnostics.ts";
+import { CoterieError, describe, type ErrorCode } from "./errors.ts";
+import { ENVELOPE_BYTES_MAX, type Envelope, OPERATION_MASK, openMessage, QUERY, RAW } from "./message.ts";
+import type { Outbox } from "./outbox.ts";
+import type { Questions } from "./questions.ts";
+import { Reassembly } from "./reassembly.ts";
+import type { Recorder } from "./recorder.ts";
+
+export interface DeliveriesParts {
+  readonly definition: CompiledDefinition;
+  /** The state of a new group. */
+  readonly state: unknown;
+  readonly diagnostics: Diagnostics;
+  readonly outbox: Outbox;
+  readonly questions: Questions;
+  readonly recorder: Recorder | undefined;
+}
+
+export class Deliveries {
+  /** What updates see; it also holds the state. */
+  readonly context: LiveUpdateContext;
+  readonly #definition: CompiledDefinition;
+  readonly #diagnostics: Diagnostics;
+  readonly #outbox: Outbox;
+  readonly #questions: Questions;
+  readonly #recorder: Recorder | undefined;
+  readonly #answers: Answers;
+  readonly #reassembly: Reassembly;
+
+  constructor(parts: DeliveriesParts) {
+    const { maxMessageBytes } = parts.definition;
+    this.context = new LiveUpdateContext(parts.state);
+    this.#definition = parts.definition;
+    this.#diagnostics = parts.diagnostics;
+    this.#outbox = parts.outbox;
+    this.#questions = parts.questions;
+    this.#recorder = parts.recorder;
+    this.#answers = new Answers(parts.diagnostics, maxMessageBytes);
+    this.#reassembly = new Reassembly(maxMessageBytes + ENVELOPE_BYTES_MAX);
+  }
+
+  begin(membership: Membership): void {
+    this.context.self = membership.self;
+    this.context.group = membership.group;
+    this.#answers.open(membership);
+  }
+
+  deliver(packet: Packet, point: DeliveryPoint): void {
+    const { sender, own } = point;
+    const { context } = this;
+    const { flavour, bytes } = packet;
+    context.sender = sender;
+    context.time = packet.time;
+    context.flavour = flavour;
+    context.index = point.index;
+    if (packet.more || (this.#reassembly.active && this.#reassembly.expects(sender, flavour))) {
+      this.#deliverPart(packet, own);
+      return;
+    }
+    const { updates } = this.#definition;
+    const cursor = new MessageCursor(packet);
+    let copy: ArrayBuffer | undefined;
+    for (let place = 0; cursor.next(); place++) {
+      const { tag, from, length } = cursor;
+      const update = (tag & ~OPERATION_MASK) === RAW ? updates[tag & OPERATION_MASK] : undefined;
+      this.#recorder?.delivered(packet, place, sender, context.view);
+      if (update !== undefined) {
+        copy ??= copyOf(bytes).buffer;
+        this.#updateBytes(update, new Uint8Array(copy, from, length), own);
+      } else {
+        this.#message(tag, bytes, from, from + length, own);
+      }
+      context.index++;
+    }
+    if (cursor.malformed) this.#malformed(`a packet of ${sender}`);
+  }
+
+  /** A view was installed: what is incomplete in the old one will never be complete. */
+  installed(view: GroupView): void {
+    this.#reassembly.reset();
+    this.context.view = view;
+    this.context.rank = view.members.indexOf(this.context.self);
+  }
+
+  end(): void {
+    this.#reassembly.reset();
+    this.#answers.end();
+  }
+
+  #updateBytes(operation: Operation, argument: Uint8Array, own: boolean): void {
+    let result: unknown;
+    try {
+      result = operation.handler(this.context, argument);
+    } catch (error) {
+      this.#updateThrew(operation, error, own);
+      return;
+    }
+    this.#updated(operation, result, own);
+  }
+
+  #update(operation: Operation, args: readonly unknown[], own: boolean): void {
+    let result: unknown;
+    try {
+      result = operation.handler(this.context, ...args);
+    } catch (error) {
+      this.#updateThrew(operation, error, own);
+      return;
+    }
+    this.#updated(operation, result, own);
+  }
+
+  #updated(operation: Operation, result: unknown, own: boolean): void {
+    this.#diagnostics.counters.delivered++;
+    if (isThenable(result)) this.#updateWaits(operation, result, own);
+    else if (own) this.#outbox.delivered(this.context.flavour)?.fulfil(result);
+  }
+
+  #updateThrew(operation: Operation, cause: unknown, own: boolean): void {
+    const { counters } = this.#diagnostics;
+    counters.delivered++;
+    counters.handlerFailures++;
+    const error = this.#error("handler-failed", `the update ${operation.name} threw: ${describe(cause)}`, cause);
+    if (own) this.#failOwn(error);
+    else this.#diagnostics.report("warn", "handler-failed", operation.name, error.message, cause);
+  }
+
+  /** The type of `updates` refuses it, but types can be got around; every replica refuses it alike. */
+  #updateWaits(operation: Operation, result: PromiseLike<unknown>, own: boolean): void {
+    const report = (error: unknown) =>
+      this.#diagnostics.report("error", "asynchronous-update", operation.name, `${operation.name} failed later`, error);
+    result.then(undefined, report);
+    this.#diagnostics.counters.handlerFailures++;
+    const error = this.#error("asynchronous-update", `the update ${operation.name} returned a promise`);
+    if (own) this.#failOwn(error);
+    else this.#diagnostics.report("error", "asynchronous-update", operation.name, error.message);
+  }
+
+  #failOwn(error: CoterieError): void {
+    this.#outbox.delivered(this.context.flavour)?.fail(error, this.#diagnostics);
+  }
+
+  #deliverPart(packet: Packet, own: boolean): void {
+    const whole = this.#reassembly.add(packet, this.context.sender);
+    if (whole === undefined) return;
+    this.#recorder?.delivered(packet, 0, this.context.sender, this.context.view);
+    const { tag, payload } = whole;
+    if (payload !== undefined) {
+      this.#message(tag, payload, 0, payload.length, own);
+      return;
+    }
+    this.#malformed(`a long message of ${this.context.sender}`);
+    if (own) this.#failOwn(this.#error("invalid-argument", "the message could not be put together"));
+  }
+
+  /** Any message but an update of bytes from a whole packet. */
+  #message(tag: number, bytes: Uint8Array, from: number, to: number, own: boolean): void {
+    const envelope = openMessage(tag, bytes, from, to);
+    const meant = envelope?.audience?.includes(this.context.self) ?? true;
+    const isQuery = (tag & QUERY) !== 0;
+    const operation = (isQuery ? this.#definition.queries : this.#definition.updates)[tag & OPERATION_MASK];
+    if (isQuery) {
+      if (own) this.#ownQuery(envelope);
+      if (meant) this.#query(operation, envelope, tag, bytes, to);
+      return;
+    }
+    if (!meant) {
+      if (own) this.#outbox.delivered(this.context.flavour)?.fulfil(undefined);
+      return;
+    }
+    const args = envelope === undefined ? undefined : argumentsIn(tag, bytes, envelope.from, to);
+    if (operation !== undefined && args !== undefined) {
+      this.#update(operation, args, own);
+      return;
+    }
+    this.#malformed(`an update of ${this.context.sender}`);
+    if (own) this.#failOwn(this.#error("invalid-argument", "the message could not be understood"));
+  }
+
+  #ownQuery(envelope: Envelope | undefined): void {
+    this.#outbox.delivered(this.context.flavour);
+    if (envelope?.query !== undefined) this.#questions.delivered(envelope.query, this.context.view);
+  }
+
+  #query(
+    operation: Operation | undefined,
+    envelope: Envelope | undefined,
+    tag: number,
+    bytes: Uint8Array,
+    to: number,
+  ): void {
+    const query = envelope?.query;
+    if (envelope === undefined || query === undefined) {
+      this.#malformed(`a query of ${this.context.sender}`);
+      return;
+    }
+    const args = argumentsIn(tag, bytes, envelope.from, to);
+    if (operation === undefined || args === undefined) {
+      this.#malformed(`a query of ${this.context.sender}`);
+      const code = operation === undefined ? "unknown-operation" : "invalid-argument";
+      this.#answers.refuse(this.context.sender, query, code, "the query could not be understood");
+      return;
+    }
+    this.#diagnostics.counters.delivered++;
+    this.#answers.run(operation, args, this.context, query);
+  }
+
+  #malformed(what: string): void {
+    this.#diagnostics.counters.malformed++;
+    this.#diagnostics.report("warn", "malformed", "message", `${what} could not be understood and was dropped`);
+  }
+
+  #error(code: ErrorCode, problem: string, cause?: unknown): CoterieError {
+    return new CoterieError(code, problem, { group: this.#definition.name, view: this.context.view.number, cause });
+  }
+}

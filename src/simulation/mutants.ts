@@ -1,0 +1,415 @@
+/**
+ * Planted bugs: every checker has some that it must catch, and so has every rule of the protocols that is easily got
+ * wrong. A mutant is a change of one place in the compiled code, so that production code knows nothing of it; a test
+ * sees to it that each place is still there. `mutation.ts` plants them.
+ */
+import type { Property } from "./axioms/index.ts";
+
+export interface Mutant {
+  readonly name: string;
+  /** The promise that the bug breaks; it may break others, too. M5 is convergence. */
+  readonly violates: Property | "M5";
+  /** The compiled file, from the package's `dist`. */
+  readonly file: string;
+  /** What to change; it is there exactly once. */
+  readonly find: string;
+  readonly replace: string;
+  /** What the code does wrong, and what comes of it. */
+  readonly why: string;
+}
+
+const AGREEMENT = "protocol/membership/agreement.js";
+const CLUSTER = "protocol/membership/cluster.js";
+const DIRECTORY = "protocol/membership/directory.js";
+const EPOCH = "protocol/epoch.js";
+const FLUSH = "protocol/membership/flush.js";
+const MEMBER = "protocol/member.js";
+const QUERIES = "protocol/query.js";
+const TOTAL = "protocol/multicast/total.js";
+const TRANSFER = "protocol/membership/transfer.js";
+
+const clusterMutants: readonly Mutant[] = [
+  {
+    name: "leaver-stays",
+    violates: "M1",
+    file: CLUSTER,
+    find: "if (isNodeOf(view, this.#self.id))\n            this.#enter(decided);",
+    replace: "if (true)\n            this.#enter(decided);",
+    why: "A5: a leaver enters the view that goes on without it instead of handing over.",
+  },
+  {
+    name: "older-view-installed",
+    violates: "M2",
+    file: CLUSTER,
+    find: "if (view.number <= (this.#view?.number ?? 0) || this.#handover !== undefined)",
+    replace: "if (view.number === this.#view?.number || this.#handover !== undefined)",
+    why: "A late install of an earlier view takes the node back to it.",
+  },
+  {
+    name: "no-promise-check",
+    violates: "M3",
+    file: AGREEMENT,
+    find: "if (isLower(ballot, this.#promised)) {",
+    replace: "if (ballot.round === 0) {",
+    why: "A2: phase 2 does not check the promise again, so two proposals of one instance can be decided.",
+  },
+  {
+    name: "inherited-ignored",
+    violates: "M3",
+    file: AGREEMENT,
+    find: "const proposal = this.#inherited(attempt.promises) ?? this.#fresh(attempt.promises);",
+    replace: "const proposal = this.#fresh(attempt.promises) ?? this.#inherited(attempt.promises);",
+    why: "A2: a proposal that may have been decided is not finished; the next proposer decides another one.",
+  },
+  {
+    name: "inherited-lowest",
+    violates: "M3",
+    file: AGREEMENT,
+    find: "isLower(highest.ballot, accepted.ballot)",
+    replace: "isLower(accepted.ballot, highest.ballot)",
+    why: "A2: of several accepted proposals that of the lowest ballot is taken.",
+  },
+  {
+    name: "merged-into-inherited",
+    violates: "M3",
+    file: AGREEMENT,
+    find: "return { ...highest.proposal, holders:",
+    replace: "return { ...highest.proposal, ...this.#host.compose(), holders:",
+    why: "A2: what the new proposer wants is merged into an inherited proposal, which is then another one.",
+  },
+  {
+    name: "tie-without-oldest",
+    violates: "M3",
+    file: "protocol/view.js",
+    find: "return count * 2 === acceptors.length && oldest !== undefined && present(oldest);",
+    replace: "return count * 2 === acceptors.length;",
+    why: "M3: of two halves of a view both go on, not only the one with the oldest acceptor.",
+  },
+  {
+    name: "serves-while-blocked",
+    violates: "M3",
+    file: MEMBER,
+    find: "this.#epoch?.pause();\n            return;",
+    replace: "return;",
+    why: "C10: a member that has lost the primary partition goes on delivering.",
+  },
+  {
+    name: "excluded-goes-on",
+    violates: "M4",
+    file: "protocol/process.js",
+    find: 'else if (status === "excluded" || status === "closed")',
+    replace: 'else if (status === "closed")',
+    why: "A node that knows that it was excluded stays in its groups.",
+  },
+  {
+    name: "exclusion-not-learnt",
+    violates: "M5",
+    file: CLUSTER,
+    find: 'this.#end(this.#leaving ? "closed" : "excluded");',
+    replace: 'if (this.#leaving) this.#end("closed");',
+    why: "A node that is told that it was excluded does not heed it, and never comes back.",
+  },
+  {
+    name: "accept-without-hold",
+    violates: "B1",
+    file: AGREEMENT,
+    find: "if (accepting === undefined || this.#epoch.gaps(accepting.proposal.cut).length > 0)",
+    replace: "if (accepting === undefined)",
+    why: "A6: a cut is accepted by those who do not hold it, and its messages die with their only holder (trace 8).",
+  },
+  {
+    name: "cluster-cut-minimum",
+    violates: "B1",
+    file: AGREEMENT,
+    find: "Math.max(...[...promises",
+    replace: "Math.min(...[...promises",
+    why: "B2: the cut takes the minimum over the reports, and undoes commands that a quorum held (trace 12).",
+  },
+  {
+    name: "directory-optimistic",
+    violates: "B1",
+    file: CLUSTER,
+    find: "new PacketBuilder(SAFE, bytes)",
+    replace: "new PacketBuilder(2, bytes)",
+    why: "B1: directory commands are executed before they are safe (trace 7).",
+  },
+  {
+    name: "promise-without-freeze",
+    violates: "B1",
+    file: AGREEMENT,
+    find: "this.#accepting = undefined;\n        this.#epoch.freeze();",
+    replace: "this.#accepting = undefined;",
+    why: "B3: an acceptor that has promised goes on acknowledging commands which the cut does not cover.",
+  },
+];
+
+const flushMutants: readonly Mutant[] = [
+  {
+    name: "no-hold-barrier",
+    violates: "D8",
+    file: FLUSH,
+    find: "if (!issued.participants.every((participant) => this.#holds.has(participant)))",
+    replace: "if (this.#holds.size === 0)",
+    why: "C3: the first hold suffices, so a member drains what it alone holds and dies with it (trace 1).",
+  },
+  {
+    name: "late-hold-counts",
+    violates: "D8",
+    file: FLUSH,
+    find: "|| message.target !== target.number)",
+    replace: '|| (message.target !== target.number && message.kind !== "hold"))',
+    why: "C1, C3: holds of an older target count for the newer one (trace 2).",
+  },
+  {
+    name: "report-without-freeze",
+    violates: "D3",
+    file: EPOCH,
+    find: "packet.release();\n            return;\n        }\n        if (this.#frozen || this.#paused)",
+    replace: "packet.release();\n            return;\n        }\n        if (this.#paused)",
+    why: "C2: a member acknowledges and delivers after its report what the cut does not cover (trace 5).",
+  },
+  {
+    name: "no-reissue",
+    violates: "D7",
+    file: FLUSH,
+    find: "this.#reissue(current, reports) ?? ",
+    replace: "",
+    why: "C5: the successor makes a new cut where somebody may have passed the barrier of the old one (trace 4).",
+  },
+  {
+    name: "blind-reissue",
+    violates: "M5",
+    file: FLUSH,
+    find: "if (newest.step.cut.some((count, sender) => count > (cut[sender] ?? 0)))",
+    replace: "if (newest.step.cut.length === 0)",
+    why: "C5: a cut is issued again that nobody alive holds, and the flush never ends (trace 4).",
+  },
+  {
+    name: "laggards-skipped",
+    violates: "D3",
+    file: FLUSH,
+    find: "const step = this.#behind(current) ?? ",
+    replace: "const step = ",
+    why: "C5: a member that has not taken the last step yet is taken on by a step that begins after it (trace 3).",
+  },
+  {
+    name: "cut-minimum",
+    violates: "D8",
+    file: FLUSH,
+    find: "if (count <= (cut[sender] ?? -1))",
+    replace: "if (count >= (cut[sender] ?? Infinity))",
+    why: "The cut takes of each sender the least that anybody holds.",
+  },
+  {
+    name: "drain-past-cut",
+    violates: "D3",
+    file: EPOCH,
+    find: "this.#walk(sender, cut[sender] ?? 0);",
+    replace: "this.#walk(sender);",
+    why: "C7: a member delivers all that it holds, and not what the cut says.",
+  },
+  {
+    name: "cut-drops-own",
+    violates: "D4",
+    file: FLUSH,
+    find: "row: epoch?.held() ?? [],",
+    replace: "row: epoch?.held().map((count, sender) => (sender === epoch.rank ? epoch.stability.stable(sender) : count)) ?? [],",
+    why: "C4: a report names of the member's own packets only those that all have acknowledged.",
+  },
+  {
+    name: "leave-without-flush",
+    violates: "D4",
+    file: MEMBER,
+    find: "if (epoch.frozen || !this.#outgoing.empty || epoch.awaitsOwn || this.#pending.length > 0)",
+    replace: "if (epoch.frozen)",
+    why: "C11: a leaver asks to go before it has delivered what it sent (trace 18).",
+  },
+];
+
+const multicastMutants: readonly Mutant[] = [
+  {
+    name: "duplicate-accepted",
+    violates: "D1",
+    file: "protocol/multicast/stream.js",
+    find: "if (seqno < this.received)",
+    replace: "if (seqno < this.#base)",
+    why: "A packet that was fetched in a flush and comes from its sender, too, is taken twice.",
+  },
+  {
+    name: "early-packets-twice",
+    violates: "D1",
+    file: EPOCH,
+    find: "this.#walked[sender] = seqno + 1;",
+    replace: "if (!this.#frozen) this.#walked[sender] = seqno + 1;",
+    why: "The drain does not note what it has passed to the delivery rules.",
+  },
+  {
+    name: "stale-epoch-accepted",
+    violates: "D2",
+    file: MEMBER,
+    find: "if (epoch !== undefined && packet.epoch === epoch.number) {",
+    replace: "if (epoch !== undefined && packet.epoch <= epoch.number) {",
+    why: "A late packet of an earlier view is taken for one of the present view.",
+  },
+  {
+    name: "drain-reversed",
+    violates: "D5",
+    file: TOTAL,
+    find: "this.#unordered[sender]?.push(packet);",
+    replace: "packet.flavour === SAFE ? this.#unordered[sender]?.unshift(packet) : this.#unordered[sender]?.push(packet);",
+    why: "A safe packet jumps the queue of its sender's ordered packets.",
+  },
+  {
+    name: "order-by-arrival",
+    violates: "D7",
+    file: TOTAL,
+    find: "if (sender === SEQUENCER)\n            this.#runs.push",
+    replace: "if (true)\n            this.#runs.push",
+    why: "Total messages are delivered as they come, without waiting for the sequencer.",
+  },
+  {
+    name: "order-skips-gap",
+    violates: "D7",
+    file: TOTAL,
+    find: "if (received(run.sender) <= run.upTo)",
+    replace: "if (received(run.sender) < run.upTo)",
+    why: "The order goes on before the last packet of a run has come.",
+  },
+  {
+    name: "drain-forgets-order",
+    violates: "D7",
+    file: TOTAL,
+    find: "if (run.announcedBy < (cut[SEQUENCER] ?? 0))",
+    replace: "if (run.announcedBy < 0)",
+    why: "The drain delivers by rank, though the sequencer has announced another order.",
+  },
+  {
+    name: "safe-at-once",
+    violates: "D8",
+    file: EPOCH,
+    find: 'if (this.#options.safety === "all")\n            return false;',
+    replace: 'if (this.#options.safety === "all")\n            return true;',
+    why: "C8: safe messages are delivered before all members hold them.",
+  },
+  {
+    name: "safe-by-quorum",
+    violates: "D8",
+    file: MEMBER,
+    find: 'safety: "all",',
+    replace: 'safety: "quorum",',
+    why: "C8: in a group a quorum must not suffice, because the survivors may be one member.",
+  },
+  {
+    name: "rows-of-data-only",
+    violates: "D7",
+    file: EPOCH,
+    find: "if (this.#stability.stable(sender) > seqno && this.#stability.stable(SEQUENCER) > announcedBy)",
+    replace: "if (this.#stability.stable(sender) > seqno)",
+    why: "C8: a safe message is delivered though not all members hold its place in the order (trace 6).",
+  },
+];
+
+const serviceMutants: readonly Mutant[] = [
+  {
+    name: "flush-at-once",
+    violates: "F1",
+    file: MEMBER,
+    find: "if (epoch.stability.copies(flush.target) < copies)",
+    replace: "if (epoch.stability.copies(flush.target) < 1)",
+    why: "A flush is held as soon as the member itself holds what it covers.",
+  },
+  {
+    name: "flush-of-own-only",
+    violates: "F1",
+    file: MEMBER,
+    find: "flush.target = epoch.row();",
+    replace: "flush.target = epoch.row().map((count, sender) => (sender === epoch.rank ? count : 0));",
+    why: "A flush covers what the member has sent, but not what it has delivered.",
+  },
+  {
+    name: "flush-target-of-old-view",
+    violates: "F2",
+    file: MEMBER,
+    find: "flush.target = undefined;",
+    replace: "",
+    why: "A flush that meets a view change waits for a row of the old view for ever.",
+  },
+  {
+    name: "flush-rejected-by-view",
+    violates: "F2",
+    file: MEMBER,
+    find: "for (const flush of this.#pending) {\n            flush.crossedView = true;",
+    replace:
+      "for (const flush of this.#pending.splice(0)) {\n" +
+      '            this.#effects.perform({ kind: "flushed", group: this.group, flush: flush.id, ending: "left" });',
+    why: "A flush that meets a view change is rejected instead of being held in the next view.",
+  },
+  {
+    name: "query-awaits-the-dead",
+    violates: "Q1",
+    file: QUERIES,
+    find: "if (this.#members.has(member))",
+    replace: "if (member !== undefined)",
+    why: "Who leaves before it has answered is not reported, and the query never ends.",
+  },
+  {
+    name: "query-complete-early",
+    violates: "Q1",
+    file: QUERIES,
+    find: "if (open.awaited?.size !== 0)",
+    replace: "if (open.awaited === undefined || open.awaited.size > 1)",
+    why: "A query is complete though one member has not answered.",
+  },
+  {
+    name: "query-out-of-turn",
+    violates: "Q2",
+    file: EPOCH,
+    find: "this.#order.add(packet);",
+    replace: "if (this.rank === sender && packet.flavour !== SAFE) this.#deliverOrdered(packet);\n                    else this.#order.add(packet);",
+    why: "A member delivers its own ordered messages, and so runs its own queries, before their turn.",
+  },
+  {
+    name: "state-before-drain",
+    violates: "ST1",
+    file: MEMBER,
+    find: "before.drain(step.cut);\n        }\n        this.#startTransfers(step, before === undefined);",
+    replace: "this.#startTransfers(step, false);\n            before.drain(step.cut);\n        }\n        else this.#startTransfers(step, true);",
+    why: "A joiner gets the state before the last deliveries of the old view.",
+  },
+  {
+    name: "joiner-not-gated",
+    violates: "ST1",
+    file: MEMBER,
+    find: "if (this.#gate !== undefined)\n            this.#gate.push(effect);",
+    replace: 'if (this.#gate !== undefined && effect.kind !== "deliver")\n            this.#gate.push(effect);',
+    why: "A joiner delivers before its state is there.",
+  },
+  {
+    name: "backlog-dropped",
+    violates: "ST1",
+    file: MEMBER,
+    find: "const gated = this.#gate ?? [];",
+    replace: 'const gated = (this.#gate ?? []).filter((effect) => effect.kind !== "deliver");',
+    why: "What was delivered while the state was under way is not replayed.",
+  },
+  {
+    name: "halves-of-two-states",
+    violates: "ST1",
+    file: TRANSFER,
+    find: "if (message.view !== this.since || message.index !== this.#next)",
+    replace: "if (message.view > this.since || message.index !== this.#next)",
+    why: "Chunks of a transfer that was given up go into the one that replaced it.",
+  },
+  {
+    name: "stateless-heirs",
+    violates: "M5",
+    file: DIRECTORY,
+    find: "if (group.synced.length > 0)",
+    replace: "if (group.members.length > 0)",
+    why: "C9: joiners go on with a group that nobody can give them the state of (trace 15).",
+  },
+];
+
+export function listMutants(): readonly Mutant[] {
+  return [...clusterMutants, ...flushMutants, ...multicastMutants, ...serviceMutants];
+}

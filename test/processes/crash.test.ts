@@ -1,0 +1,93 @@
+/** What the death of processes does to those that live. */
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { GroupView } from "../../src/protocol/view.ts";
+import { type MemberProcess, monotonicMs } from "./member-process.ts";
+import { areNames, figure, type Tally, Trial, viewOf } from "./trial.ts";
+
+/** From SIGKILL to the new view at all survivors. */
+const VIEW_CHANGE_MS_MAX = 500;
+
+let trial: Trial;
+
+beforeEach(() => {
+  trial = new Trial();
+});
+
+afterEach(() => trial.end());
+
+/** Kills these processes at once; resolves with the time from then until all survivors have the view without them. */
+async function killAndTime(victims: readonly MemberProcess[], survivors: readonly MemberProcess[]): Promise<number> {
+  const names = survivors.map(({ name }) => name);
+  const isNew = (view: GroupView): boolean => areNames(view, names);
+  const from = survivors.map(({ events }) => events.length);
+  const [at = 0] = await Promise.all(victims.map((victim) => victim.kill()));
+  const views = await Promise.all(survivors.map((survivor, index) => survivor.view("ledger", isNew, from[index])));
+  return Math.max(...views.map((view) => view.at)) - at;
+}
+
+async function loaded(members: readonly MemberProcess[], perSecond = 200): Promise<void> {
+  await Promise.all(members.map((member) => member.call("load", "ledger", { perSecond })));
+  // The load has reached everybody: each has delivered something of each.
+  for (const member of members) {
+    await member.call("send", "ledger", "safeSend", "append", member.slot, 0);
+  }
+}
+
+/** Stops the load of these members, none of which was ever cut off, and shows that nothing that they sent was lost. */
+async function stopped(members: readonly MemberProcess[], others: readonly MemberProcess[] = []): Promise<void> {
+  const tallies = await Promise.all(members.map((member) => member.call<Tally>("stopLoad")));
+  const { counts } = await trial.settle([...members, ...others]);
+  for (const [index, member] of members.entries()) {
+    const { sent, resolved, failures } = tallies[index] as Tally;
+    expect(failures).toEqual({});
+    expect(resolved).toBe(sent);
+    expect(sent).toBeGreaterThan(0);
+    // One more than the load: the message by which it was known to flow.
+    expect(counts[member.slot]).toBe(sent + 1);
+  }
+}
+
+describe("SIGKILL", () => {
+  it("of a member amid traffic gives the survivors a new view at once and loses nothing of theirs; the process comes back with the state", async () => {
+    const [oldest, victim, youngest] = await trial.members(["ann", "bob", "cy"]);
+    if (oldest === undefined || victim === undefined || youngest === undefined) throw new Error("no members");
+    const survivors = [oldest, youngest];
+    await loaded([oldest, victim, youngest]);
+    const viewChangeMs = await killAndTime([victim], survivors);
+    figure("SIGKILL of a member of three to the new view, ms", viewChangeMs);
+    expect(viewChangeMs).toBeLessThanOrEqual(VIEW_CHANGE_MS_MAX);
+
+    const from = monotonicMs();
+    const restarted = await trial.restart(victim);
+    figure("restart of the process to its return with the state, ms", monotonicMs() - from);
+    await viewOf(oldest, "ledger", ["ann", "bob", "cy"]);
+    await stopped(survivors, [restarted]);
+    trial.judge({ quiescent: true });
+  });
+
+  it("of the oldest, which leads the directory and the group, is as quick", async () => {
+    const [oldest, ...survivors] = await trial.members(["ann", "bob", "cy"]);
+    if (oldest === undefined) throw new Error("no members");
+    await loaded([oldest, ...survivors]);
+    const viewChangeMs = await killAndTime([oldest], survivors);
+    figure("SIGKILL of the oldest of three to the new view, ms", viewChangeMs);
+    expect(viewChangeMs).toBeLessThanOrEqual(VIEW_CHANGE_MS_MAX);
+    // The directory has a leader again: it lets a node in.
+    const newcomer = await trial.member("dee");
+    await stopped(survivors, [newcomer]);
+    trial.judge({ quiescent: true });
+  });
+
+  it("of two of five at once leaves three that go on", async () => {
+    const members = await trial.members(["ann", "bob", "cy", "dee", "eve"]);
+    await loaded(members, 100);
+    const victims = members.filter(({ name }) => name === "ann" || name === "dee");
+    const survivors = members.filter((member) => !victims.includes(member));
+    const viewChangeMs = await killAndTime(victims, survivors);
+    figure("SIGKILL of two of five to the new view, ms", viewChangeMs);
+    expect(viewChangeMs).toBeLessThanOrEqual(VIEW_CHANGE_MS_MAX);
+    const restarted = await Promise.all(victims.map((victim) => trial.restart(victim)));
+    await stopped(survivors, restarted);
+    trial.judge({ quiescent: true });
+  });
+});
