@@ -171,7 +171,7 @@ describe("close", () => {
     const [first, second] = [createNode(fakes[0]), createNode(fakes[1])];
     const groups = [await first.join(one), await second.join(two)] as const;
     cluster.roomMax = 0;
-    const calls = [groups[0].send.nothing(), groups[1].query(1).name()];
+    const failures = [groups[0].send.nothing(), groups[1].query(1).name()].map((call) => failureOf(call));
     fakes[1].block(true);
     await second.close();
     expect(groups[1].status).toBe("closed");
@@ -180,7 +180,7 @@ describe("close", () => {
     expect(groups[0].status).toBe("active");
     cluster.advance(1000);
     await closed;
-    for (const call of calls) expect(await failureOf(call)).toMatchObject({ code: "closed" });
+    for (const failure of failures) expect(await failure).toMatchObject({ code: "closed" });
   });
 
   test("a node that cannot leave in time tells its groups all the same", async () => {

@@ -5,7 +5,6 @@
 import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
-import { CoterieError } from "../../group/errors.ts";
 import type { SeedOutcome, WorkerAnswer, WorkerSetup } from "./seed.ts";
 
 export interface PoolOptions {
@@ -85,7 +84,7 @@ class Pool {
     worker.once("message", (answer: WorkerAnswer) => {
       clearTimeout(timer);
       if (!this.#workers.has(worker)) return;
-      if (answer.kind === "unfit") this.#fail(new CoterieError("invalid-option", answer.problem));
+      if (answer.kind === "unfit") this.#fail(new Error(answer.problem));
       else this.#took(worker, answer.outcome);
     });
     worker.postMessage(seed);
