@@ -165,7 +165,7 @@ export class Replica implements Application {
     this.recorder?.begin(membership.self, historyName(membership.name, membership.group));
     this.outbox.open(membership);
     this.questions.open(membership);
-    
+    if (this.#unwanted) membership.leave();
     const early = this.#early;
     this.#early = undefined;
     if (early !== undefined) this.install(early);

@@ -36,6 +36,7 @@ const journal = defineGroup({
     roll: ({ state, random }) => {
       state.entries.push(`${random()} ${random()}`);
     },
+    draw: ({ random }, count: number) => Array.from({ length: count }, () => random()),
     fail: ({ state }, entry: string): void => {
       state.entries.push(entry);
       throw new RangeError(`no ${entry}`);
@@ -77,6 +78,17 @@ describe("results", () => {
     ];
     cluster.release();
     expect(await Promise.all(calls)).toEqual([1, 2, 3, 4, 5]);
+    cluster.isTotalSlow = true;
+    cluster.hold();
+    const overtaken = [
+      groups[0].safeSend.add("8"),
+      groups[0].send.add("6"),
+      groups[0].orderedSend.add("9"),
+      groups[0].send.add("7"),
+    ];
+    cluster.release();
+    expect(await Promise.all(overtaken)).toEqual([8, 6, 9, 7]);
+    expect(groups[1].read(entries)).toEqual(["1", "2", "3", "4", "5", "6", "7", "8", "9"]);
   });
 
   test("a call's outcome can be asked for late, and more than once", async () => {
@@ -111,6 +123,15 @@ describe("results", () => {
     const rolled = groups[0].read(entries);
     expect(new Set(rolled.flatMap((entry) => entry.split(" "))).size).toBe(8);
     for (const group of groups) expect(group.read(entries)).toEqual(rolled);
+  });
+
+  test("random numbers depend on the message's place only, not on how many were drawn before", async () => {
+    const draws = async (count: number) => {
+      const { groups } = await threeMembers(journal);
+      await groups[0].send.draw(count);
+      return groups[0].send.draw(1);
+    };
+    expect(await draws(1)).toEqual(await draws(5));
   });
 
   test("an update may replace the state", async () => {

@@ -43,20 +43,28 @@ test("a part of a state is never taken for the whole", async () => {
   const chunks = await chunksOf(captureState(definition, ["x"], VIEW, () => {}));
   expect(chunks).toHaveLength(3);
   for (let missing = 0; missing < chunks.length; missing++) {
-    const loader = new Loader(definition, () => expect.unreachable());
+    let isLoaded = false;
+    const loader = new Loader(definition, () => {
+      isLoaded = true;
+    });
     for (const chunk of chunks.filter((_chunk, index) => index !== missing)) loader.chunk(chunk);
     expect(await new Promise((resolve) => loader.end(resolve))).toMatchObject({ code: "state-transfer-failed" });
+    expect(isLoaded).toBe(false);
   }
 });
 
 test("a loader that was abandoned loads nothing", async () => {
   const definition = compiledOf(defineGroup({ name: "g", state: () => [] as string[] }));
   const chunks = await chunksOf(captureState(definition, ["x"], VIEW, () => {}));
-  const loader = new Loader(definition, () => expect.unreachable());
+  let isLoaded = false;
+  const loader = new Loader(definition, () => {
+    isLoaded = true;
+  });
   for (const chunk of chunks) loader.chunk(chunk);
   const ended = new Promise((resolve) => loader.end(resolve));
   loader.abandon();
   expect(await ended).toMatchObject({ code: "state-transfer-failed" });
+  expect(isLoaded).toBe(false);
 });
 
 test("a reader that is closed has nothing more", async () => {

@@ -1,9 +1,11 @@
 /**
  * What goes wrong in a simulated run, one kind of fault at a time or several at once: crashes, restarts, pauses, stalls of
- * the event loop, partitions (symmetric, one-way, partial), lost connections, slow hosts, orderly departures, and herds of
- * newcomers. Every fault ends by itself; `calm` ends them all.
+ * the event loop, partitions (symmetric, one-way, partial), lost connections, slow hosts, orderly departures, herds of
+ * newcomers, and crashes or pauses at a step of an agreement. Every fault ends by itself; `calm` ends them all.
  */
 import type { Random } from "../base/random.ts";
+import type { Message } from "../protocol/messages.ts";
+import { Steps } from "./steps.ts";
 import type { Traffic } from "./traffic.ts";
 import type { World } from "./world.ts";
 
@@ -19,8 +21,27 @@ export const FAULT_KINDS = [
   "slow",
   "close",
   "herd",
+  "step",
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
+
+/** Where a fault of kind `step` strikes: the messages that change views and move state. */
+const STEPS: readonly Message["kind"][] = [
+  "prepare",
+  "promise",
+  "accept",
+  "accepted",
+  "installCluster",
+  "directoryFeed",
+  "report",
+  "cut",
+  "fetch",
+  "hold",
+  "install",
+  "stateChunk",
+];
+/** What makes views change, so that the step comes. */
+const CAUSES: readonly FaultKind[] = ["crash", "crash-leader", "close", "herd"];
 
 export interface FaultOptions {
   readonly names: readonly string[];
@@ -35,6 +56,7 @@ export class Faults {
   readonly #random: Random;
   readonly #options: FaultOptions;
   readonly counts = new Map<FaultKind, number>();
+  readonly #steps: Steps;
   #active = true;
   #newcomers = 0;
 
@@ -43,6 +65,7 @@ export class Faults {
     this.#traffic = traffic;
     this.#random = world.random.fork();
     this.#options = options;
+    this.#steps = new Steps(world);
   }
 
   start(): void {
@@ -51,6 +74,7 @@ export class Faults {
 
   calm(): void {
     this.#active = false;
+    this.#steps.clear();
     this.#world.heal();
     for (const name of this.#options.names) this.#traffic.employ(name);
   }
@@ -133,7 +157,35 @@ export class Faults {
           });
         }
         return true;
+      case "step":
+        return this.#strikeAtStep(names);
     }
+  }
+
+  /** Arms a crash or pause of whoever next sends or gets a certain message, and makes the view change. */
+  #strikeAtStep(names: readonly string[]): boolean {
+    const random = this.#random;
+    const world = this.#world;
+    if (this.#steps.waiting > 0) return false;
+    const kind = random.pick(STEPS);
+    const place = random.pick(["before", "sender", "receiver"] as const);
+    const pauses = random.chance(0.25);
+    let skipped = random.pick([0, 0, 1, 2, 5]);
+    this.#steps.when(
+      (step) => step.kind === "message" && step.message.kind === kind && step.left === (place !== "before") && skipped-- === 0,
+      (step) => {
+        if (step.kind !== "message") return;
+        const victim = place === "receiver" ? step.to : step.from;
+        if (pauses) world.pause(victim, random.pick([500, 3500, 6000]), "stop");
+        else if (this.#canSpare(victim)) {
+          this.#traffic.dismiss(victim);
+          world.cutShort(victim);
+          world.after(random.pick([10, 100, 1000, 4000]), () => this.#traffic.employ(victim));
+        }
+      },
+    );
+    const cause = random.pick(CAUSES);
+    return this.#perform(cause, cause === "crash-leader" ? (this.#leader() ?? "") : random.pick(names), names);
   }
 
   #cut(names: readonly string[], count: number, bothWays: boolean, forMs: number): boolean {

@@ -15,7 +15,7 @@ export type Step =
 
 interface Watch {
   readonly matches: (step: Step) => boolean;
-  readonly act: () => void;
+  readonly act: (step: Step) => void;
 }
 
 /** Taps a world; one per world. */
@@ -32,8 +32,13 @@ export class Steps {
   }
 
   /** Acts once, at the first step that matches, in the midst of the turn of the node that takes it. */
-  when(matches: (step: Step) => boolean, act: () => void): void {
+  when(matches: (step: Step) => boolean, act: (step: Step) => void): void {
     this.#watches.push({ matches, act });
+  }
+
+  /** Forgets the actions that still wait. */
+  clear(): void {
+    this.#watches = [];
   }
 
   /** How many actions have not found their step. */
@@ -45,6 +50,6 @@ export class Steps {
     const struck = this.#watches.filter(({ matches }) => matches(step));
     if (struck.length === 0) return;
     this.#watches = this.#watches.filter((watch) => !struck.includes(watch));
-    for (const { act } of struck) act();
+    for (const { act } of struck) act(step);
   }
 }

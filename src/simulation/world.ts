@@ -27,6 +27,8 @@ interface Event {
 
 const TURN_MS = 0.1;
 const EVENTS_MAX = 3_000_000;
+/** How long a process goes on after it has left or was excluded. */
+const GOING_MS = 20;
 /** How long the last frames of a host that crashes in the midst of a turn may take. */
 const LAST_WORDS_MS = 5;
 
@@ -154,7 +156,7 @@ export class World {
       {
         statusChanged: (status) => {
           host.status = status;
-          if (status === "closed" || status === "excluded") this.after(1, () => isCurrent() && this.#stop(host));
+          if (status === "closed" || status === "excluded") this.after(GOING_MS, () => isCurrent() && this.#stop(host));
         },
         clusterInstalled: (view) => {
           host.view = view;

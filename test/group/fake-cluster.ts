@@ -35,6 +35,8 @@ export class FakeCluster {
   history: HistorySink | undefined;
   /** How many messages a member may have queued before `send` returns false. */
   roomMax = Number.POSITIVE_INFINITY;
+  /** Whether fifo messages overtake total and safe ones. */
+  isTotalSlow = false;
   readonly #tasks: Task[] = [];
   readonly #timers = new Set<Timer>();
   #running = false;
@@ -424,7 +426,10 @@ export class FakeMember implements Membership {
 
   #closeAndDeliver(builder: PacketBuilder): void {
     if (this.#builder === builder) this.#builder = undefined;
-    this.#deliver(builder.finish());
+    const packet = builder.finish();
+    const { cluster } = this.#group;
+    if (cluster.isTotalSlow && packet.flavour >= TOTAL) cluster.schedule(() => this.#deliver(packet));
+    else this.#deliver(packet);
   }
 
   #deliver(packet: Packet): void {

@@ -61,8 +61,8 @@ export class Cluster implements AgreementHost {
   #founding: Founding | undefined;
   #now = 0;
   #wallTime = 0;
-  /** What others said of themselves in their last heartbeat. */
-  readonly #complaints = new Map<NodeId, readonly NodeId[]>();
+  /** Whom others suspect, as their last heartbeat said, and since when. */
+  readonly #complaints = new Map<NodeId, ReadonlyMap<NodeId, number>>();
   readonly #linked = new Map<NodeId, NodeRecord>();
   readonly #joiners = new Map<NodeId, NodeRecord>();
   readonly #leavers = new Set<NodeId>();
@@ -185,8 +185,11 @@ export class Cluster implements AgreementHost {
     this.#detector.linkDown(id, gone);
     this.#linked.delete(id);
     this.#founding?.withdrawn(id);
-    if (gone) this.#joiners.delete(id);
-    if (gone) this.#considerChange();
+    if (!gone) return;
+    this.#joiners.delete(id);
+    // The others count this complaint, and need not wait for the next heartbeat to do so.
+    this.#sendHeartbeat(this.#heartbeatTargets());
+    this.#considerChange();
   }
 
   alive(id: NodeId, stalledMs: number, now: number): void {
@@ -542,23 +545,30 @@ export class Cluster implements AgreementHost {
   #condemned(view: ClusterView): Set<NodeId> {
     const age = new Map(view.nodes.map(({ id }, index) => [id, index] as const));
     const condemned = new Set<NodeId>();
-    const complaints: [NodeId, readonly NodeId[]][] = [[this.#self.id, this.#detector.suspected(this.#now)], ...this.#complaints];
-    const voices = view.acceptors.filter((id) => id === this.#self.id || !this.suspects(id));
+    const self = this.#self.id;
+    const voices = view.acceptors.filter((id) => id === self || !this.suspects(id));
     for (const { id } of view.nodes) {
-      if (id === this.#self.id || !this.suspects(id)) continue;
-      const agreeing = complaints.filter(([by, suspects]) => voices.includes(by) && suspects.includes(id)).length;
-      if (agreeing * 2 > voices.length) condemned.add(id);
+      if (id === self || !this.suspects(id)) continue;
+      const agreeing = voices.filter((by) => by === self || this.#complaints.get(by)?.has(id)).length;
+      // An older node that only this one misses stays: this one is the younger of the two (C12).
+      if (agreeing * 2 > voices.length || (age.get(id) as number) > (age.get(self) as number)) condemned.add(id);
     }
-    for (const [by, suspects] of complaints) {
-      if (condemned.has(by) || !age.has(by)) continue;
-      if (by !== this.#self.id && this.suspects(by)) continue;
-      for (const id of suspects) {
-        if (condemned.has(id) || !age.has(id)) continue;
+    for (const [by, suspects] of this.#complaints) {
+      if (condemned.has(by) || !age.has(by) || this.suspects(by)) continue;
+      for (const [id, since] of suspects) {
+        if (condemned.has(id) || !age.has(id) || !this.#livesDespite(id, since)) continue;
         const younger = (age.get(by) as number) > (age.get(id) as number) ? by : id;
-        if (younger !== this.#self.id) condemned.add(younger);
+        if (younger !== self) condemned.add(younger);
       }
     }
     return condemned;
+  }
+
+  /** Whether this node has heard that one while another has long been missing it: not all notice a death at once. */
+  #livesDespite(id: NodeId, complainedSince: number): boolean {
+    const { failureTimeoutMs } = this.#options.timing;
+    const heardAt = id === this.#self.id ? this.#now : this.#detector.heardAt(id);
+    return !this.suspects(id) && heardAt > complainedSince + failureTimeoutMs / 4;
   }
 
   #considerChange(): void {
@@ -617,9 +627,11 @@ export class Cluster implements AgreementHost {
       return;
     }
     if (heartbeat.view > view.number || !isNodeOf(view, from)) return;
-    this.#complaints.set(from, heartbeat.suspects);
+    const before = this.#complaints.get(from);
+    this.#complaints.set(from, new Map(heartbeat.suspects.map((id) => [id, before?.get(id) ?? this.#now])));
     if (heartbeat.frozen) this.#frozenPeers.add(from);
     else this.#frozenPeers.delete(from);
+    if (heartbeat.suspects.some((id) => before?.has(id) !== true)) this.#considerChange();
   }
 
   get #othersFrozen(): boolean {

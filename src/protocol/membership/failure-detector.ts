@@ -101,6 +101,11 @@ export class FailureDetector {
     return now - peer.heardAt >= failureTimeoutMs || (peer.monitored && now - peer.ranAt >= stallTimeoutMs);
   }
 
+  /** When the node, or its process, was last heard. */
+  heardAt(id: NodeId): number {
+    return this.#peers.get(id)?.heardAt ?? Number.NEGATIVE_INFINITY;
+  }
+
   suspected(now: number): NodeId[] {
     const suspected: NodeId[] = [];
     for (const id of this.#peers.keys()) if (this.suspects(id, now)) suspected.push(id);
