@@ -14,7 +14,9 @@ import { addStatus } from "./status/command.ts";
 
 async function main(args: readonly string[]): Promise<void> {
   // Whoever reads our output may stop reading, as `head` does.
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? EXIT.ok : EXIT.failed));
+  process.stdout.on("error", (error: NodeJS.ErrnoException) =>
+    process.exit(error.code === "EPIPE" ? EXIT.ok : EXIT.failed),
+  );
   const program = new Command("coterie")
     .description("Replicated, fault-tolerant process groups: see what they do, and check that they do it.")
     .version(packageVersion(), "-V, --version", "print the version")

@@ -18,7 +18,8 @@ export function wordList<W extends string>(option: string, words: readonly W[]):
     if (text === "none") return [];
     return text.split(",").map((part) => {
       const word = words.find((each) => each === part.trim());
-      if (word === undefined) throw badOption(option, `has no ${JSON.stringify(part)}; it takes ${words.join(", ")}, or none`);
+      if (word === undefined)
+        throw badOption(option, `has no ${JSON.stringify(part)}; it takes ${words.join(", ")}, or none`);
       return word;
     });
   };

@@ -178,7 +178,8 @@ export class Driver implements NetworkSink {
   }
 
   met(peer: NodeRecord, _cluster: string, _address: string): void {
-    if (peer.id !== this.#options.self.id && this.#process.cluster.view === undefined) this.#link(peer);
+    // A node that is cut off may find those who have gone on without it only by seeking.
+    if (peer.id !== this.#options.self.id && this.#status !== "primary") this.#link(peer);
   }
 
   called(peer: NodeRecord, _cluster: string): void {

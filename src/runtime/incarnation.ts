@@ -135,14 +135,17 @@ export class Incarnation {
     this.#look()
       .catch((problem: unknown) => this.#listener.failed(problem))
       .finally(() => {
-        if (this.#ended || this.driver.status !== "joining") return;
+        if (this.#ended) return;
         this.#seeking = setTimeout(() => this.#seek(), this.#seekMs);
         this.#seekMs = Math.min(SEEK_MS_MAX, this.#seekMs * 1.5);
       });
   }
 
+  /** Looks for the cluster while this node is in none, or is cut off: others may have gone on without it. */
   async #look(): Promise<void> {
+    if (this.driver.status === "primary") return;
     for (const address of await this.#discovery.candidates()) this.network.seek(address);
+    if (this.driver.status !== "joining") return;
     const founding = await this.#discovery.founding();
     if (this.#ended || this.driver.status !== "joining") return;
     if (founding.kind === "wait") {

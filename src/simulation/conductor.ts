@@ -110,7 +110,8 @@ export class Conductor {
 
   #begin(words: readonly string[]): Outcome {
     if (this.#world.history.length > 0) return "the world has begun already";
-    const value = (name: string): string | undefined => (words.includes(name) ? words[words.indexOf(name) + 1] : undefined);
+    const value = (name: string): string | undefined =>
+      words.includes(name) ? words[words.indexOf(name) + 1] : undefined;
     const options: WorldOptions = {
       seed: Number(value("seed") ?? 1),
       directorySize: Number(value("directory") ?? 5),
@@ -232,20 +233,33 @@ export class Conductor {
 
   #unsettled(): Outcome {
     const { running } = this.#world;
-    const all = running.map(({ id }) => id).sort().join();
+    const all = running
+      .map(({ id }) => id)
+      .sort()
+      .join();
     for (const { name, status, view } of running) {
       if (status !== "primary") return `${name} is ${status}`;
-      if (view?.nodes.map(({ id }) => id).sort().join() !== all) return `${name} is in cluster view ${view?.number}`;
+      if (
+        view?.nodes
+          .map(({ id }) => id)
+          .sort()
+          .join() !== all
+      )
+        return `${name} is in cluster view ${view?.number}`;
       if (view.number !== running[0]?.view?.number) return `${name} is in cluster view ${view.number}`;
     }
     for (const group of new Set(running.flatMap((host) => [...host.groups.keys()]))) {
       const members = running.filter((host) => host.groups.has(group));
-      const ids = members.map(({ id }) => id).sort().join();
+      const ids = members
+        .map(({ id }) => id)
+        .sort()
+        .join();
       const digest = members[0]?.counter(group)?.digest();
       for (const host of members) {
         const counter = host.counter(group);
         if (counter?.membership === undefined) return `${host.name} has not joined ${group}`;
-        if ([...counter.view.members].sort().join() !== ids) return `${host.name} is in view ${counter.view.number} of ${group}`;
+        if ([...counter.view.members].sort().join() !== ids)
+          return `${host.name} is in view ${counter.view.number} of ${group}`;
         if (counter.digest() !== digest) return `${host.name} has another state of ${group} than ${members[0]?.name}`;
         if (counter.flushesPending + counter.queriesPending > 0) return `${host.name} waits for something in ${group}`;
       }

@@ -52,6 +52,8 @@ interface Link {
   readonly directions: readonly [Direction, Direction];
   up: boolean;
   broken: boolean;
+  /** The end that has crashed, while what it had sent still arrives. */
+  lastWordsOf: 0 | 1 | undefined;
 }
 
 class Endpoint implements Network {
@@ -172,12 +174,28 @@ export class Fabric {
       const side = link.ends[0] === endpoint ? 0 : link.ends[1] === endpoint ? 1 : undefined;
       if (side === undefined) continue;
       this.#links.delete(key);
-      const peer = link.ends[side === 0 ? 1 : 0];
-      const wasUp = link.up;
-      link.up = false;
-      if (wasUp && !this.rule(endpoint.host, peer.host).cut) this.#tell(peer, () => peer.sink.linkDown(id, "lost"));
-      this.#redial(peer, endpoint.record);
+      this.#endWithLastWords(link, side);
     }
+  }
+
+  /** What a crashed end had under way still arrives, or is lost with it. */
+  #endWithLastWords(link: Link, side: 0 | 1): void {
+    const [endpoint, peer] = [link.ends[side], link.ends[side === 0 ? 1 : 0]];
+    const { inFlight, freeAt } = link.directions[side];
+    const arrives = link.up && inFlight.control.length + inFlight.bulk.length > 0 && this.#random.chance(0.5);
+    if (arrives) link.lastWordsOf = side;
+    const end = arrives ? Math.max(this.#clock.now, freeAt.control, freeAt.bulk) : this.#clock.now;
+    const wasUp = link.up;
+    link.up = false;
+    this.#clock.at(
+      end + 0.01,
+      () => {
+        const isHeard = wasUp && peer.alive && !this.rule(endpoint.host, peer.host).cut;
+        if (isHeard) peer.sink.linkDown(endpoint.record.id, "lost");
+        this.#redial(peer, endpoint.record);
+      },
+      peer.host,
+    );
   }
 
   /** Loses the connection of a link, if there is one; it is made again soon. */
@@ -289,7 +307,13 @@ export class Fabric {
 
   #make(from: Endpoint, to: Endpoint): Link {
     const ends: [Endpoint, Endpoint] = from.record.id < to.record.id ? [from, to] : [to, from];
-    const link: Link = { ends, directions: [new Direction(), new Direction()], up: false, broken: false };
+    const link: Link = {
+      ends,
+      directions: [new Direction(), new Direction()],
+      up: false,
+      broken: false,
+      lastWordsOf: undefined,
+    };
     this.#links.set(linkKey(from.record.id, to.record.id), link);
     return link;
   }
@@ -329,9 +353,10 @@ export class Fabric {
 
   #arrive(link: Link, side: 0 | 1, lane: Lane, count: number, connection: number): void {
     const direction = link.directions[side];
-    if (direction.connection !== connection || !link.up) return;
     const from = link.ends[side];
     const to = link.ends[side === 0 ? 1 : 0];
+    const isEnding = link.lastWordsOf === side && to.alive;
+    if (direction.connection !== connection || !(link.up || isEnding)) return;
     if (this.rule(from.host, to.host).cut) {
       // Cut while under way: it will be sent again when the cut heals, in its place.
       direction.recall();
@@ -340,7 +365,7 @@ export class Fabric {
     for (let left = count; left > 0; left--) {
       const frame = direction.inFlight[lane].shift();
       // What a frame does may end the connection, and then the rest is under way no more.
-      if (frame === undefined || direction.connection !== connection || !link.up) return;
+      if (frame === undefined || direction.connection !== connection || !(link.up || isEnding)) return;
       direction.backlogBytes -= frame.bytes.length;
       this.framesDelivered++;
       to.sink.frame(from.record.id, frame.bytes, undefined);

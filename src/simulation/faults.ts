@@ -172,7 +172,8 @@ export class Faults {
     const pauses = random.chance(0.25);
     let skipped = random.pick([0, 0, 1, 2, 5]);
     this.#steps.when(
-      (step) => step.kind === "message" && step.message.kind === kind && step.left === (place !== "before") && skipped-- === 0,
+      (step) =>
+        step.kind === "message" && step.message.kind === kind && step.left === (place !== "before") && skipped-- === 0,
       (step) => {
         if (step.kind !== "message") return;
         const victim = place === "receiver" ? step.to : step.from;

@@ -213,7 +213,8 @@ const flushMutants: readonly Mutant[] = [
     violates: "D4",
     file: FLUSH,
     find: "row: epoch?.held() ?? [],",
-    replace: "row: epoch?.held().map((count, sender) => (sender === epoch.rank ? epoch.stability.stable(sender) : count)) ?? [],",
+    replace:
+      "row: epoch?.held().map((count, sender) => (sender === epoch.rank ? epoch.stability.stable(sender) : count)) ?? [],",
     why: "C4: a report names of the member's own packets only those that all have acknowledged.",
   },
   {
@@ -256,7 +257,8 @@ const multicastMutants: readonly Mutant[] = [
     violates: "D5",
     file: TOTAL,
     find: "this.#unordered[sender]?.push(packet);",
-    replace: "packet.flavour === SAFE ? this.#unordered[sender]?.unshift(packet) : this.#unordered[sender]?.push(packet);",
+    replace:
+      "packet.flavour === SAFE ? this.#unordered[sender]?.unshift(packet) : this.#unordered[sender]?.push(packet);",
     why: "A safe packet jumps the queue of its sender's ordered packets.",
   },
   {
@@ -365,7 +367,8 @@ const serviceMutants: readonly Mutant[] = [
     violates: "Q2",
     file: EPOCH,
     find: "this.#order.add(packet);",
-    replace: "if (this.rank === sender && packet.flavour !== SAFE) this.#deliverOrdered(packet);\n                    else this.#order.add(packet);",
+    replace:
+      "if (this.rank === sender && packet.flavour !== SAFE) this.#deliverOrdered(packet);\n                    else this.#order.add(packet);",
     why: "A member delivers its own ordered messages, and so runs its own queries, before their turn.",
   },
   {
@@ -373,7 +376,8 @@ const serviceMutants: readonly Mutant[] = [
     violates: "ST1",
     file: MEMBER,
     find: "before.drain(step.cut);\n        }\n        this.#startTransfers(step, before === undefined);",
-    replace: "this.#startTransfers(step, false);\n            before.drain(step.cut);\n        }\n        else this.#startTransfers(step, true);",
+    replace:
+      "this.#startTransfers(step, false);\n            before.drain(step.cut);\n        }\n        else this.#startTransfers(step, true);",
     why: "A joiner gets the state before the last deliveries of the old view.",
   },
   {

@@ -17,7 +17,9 @@ export interface Hunt {
   /** How many seeds were run. */
   readonly seeds: number;
   /** The run that broke the mutant's property, and what else it broke; undefined when no seed did. */
-  readonly found: { readonly seed: number; readonly message: string; readonly properties: readonly string[] } | undefined;
+  readonly found:
+    | { readonly seed: number; readonly message: string; readonly properties: readonly string[] }
+    | undefined;
 }
 
 export interface HuntOptions {
@@ -57,8 +59,13 @@ export async function plant(mutant: Mutant): Promise<Simulate> {
     }
     writeFileSync(join(folder, "package.json"), '{ "type": "module" }\n');
     const path = join(folder, mutant.file);
-    writeFileSync(path, readFileSync(path, "utf8").replace(mutant.find, () => mutant.replace));
-    const loaded = (await import(pathToFileURL(join(folder, "simulation", "simulate.js")).href)) as { simulate: Simulate };
+    writeFileSync(
+      path,
+      readFileSync(path, "utf8").replace(mutant.find, () => mutant.replace),
+    );
+    const loaded = (await import(pathToFileURL(join(folder, "simulation", "simulate.js")).href)) as {
+      simulate: Simulate;
+    };
     return loaded.simulate;
   } finally {
     rmSync(folder, { recursive: true, force: true });

@@ -75,9 +75,13 @@ export function simulate(options: SimulationOptions): SimulationResult {
     lost = isLost(world);
     if (!converged && !lost) violations.push({ property: "M5", message: `no convergence: ${unsettled(world)}` });
   } catch (problem) {
-    violations.push({ property: "assert", message: problem instanceof Error ? (problem.stack ?? problem.message) : "" });
+    violations.push({
+      property: "assert",
+      message: problem instanceof Error ? (problem.stack ?? problem.message) : "",
+    });
   }
-  violations.push(...check(world.history, { quiescent: converged }));
+  const quiescent = converged || (unsettledMembers(world, []) ?? unsettledGroups(world)) === undefined;
+  violations.push(...check(world.history, { quiescent }));
   return {
     seed,
     traceHash: world.traceHash,
@@ -122,6 +126,21 @@ export function isConverged(world: World, names: readonly string[] = []): boolea
 
 /** What is not settled yet, for people; undefined when all is. */
 export function unsettled(world: World, names: readonly string[] = []): string | undefined {
+  return unsettledMembers(world, names) ?? unsettledGroups(world) ?? pending(world);
+}
+
+/** What is still awaited in a group. When nothing else is unsettled, it will never come. */
+function pending(world: World): string | undefined {
+  for (const host of world.running) {
+    for (const [group, { flushesPending, queriesPending }] of host.groups) {
+      if (flushesPending > 0) return `${host.id} awaits a flush in ${group}`;
+      if (queriesPending > 0) return `${host.id} awaits a query in ${group}`;
+    }
+  }
+  return undefined;
+}
+
+function unsettledMembers(world: World, names: readonly string[]): string | undefined {
   const { running } = world;
   const [first] = running;
   if (first === undefined) return undefined;
@@ -133,7 +152,7 @@ export function unsettled(world: World, names: readonly string[] = []): string |
     if (nodes.join() !== ids.join()) return `${host.id} is in view ${host.view?.number} of ${nodes.join(" ")}`;
     if (host.view?.number !== first.view?.number) return `${host.id} is in view ${host.view?.number}`;
   }
-  return unsettledGroups(world);
+  return undefined;
 }
 
 function unsettledGroups(world: World): string | undefined {
@@ -144,9 +163,8 @@ function unsettledGroups(world: World): string | undefined {
       const counter = host.counter(group);
       if (counter === undefined) return `${host.id} is not in ${group}`;
       if (counter.membership === undefined) return `${host.id} has not joined ${group}`;
-      if (counter.flushesPending > 0) return `${host.id} awaits a flush in ${group}`;
-      if (counter.queriesPending > 0) return `${host.id} awaits a query in ${group}`;
-      if (counter.view.members.length !== world.running.length) return `${host.id} is in view ${counter.view.number} of ${group}`;
+      if (counter.view.members.length !== world.running.length)
+        return `${host.id} is in view ${counter.view.number} of ${group}`;
       const found = `view ${counter.view.number} state ${counter.digest()}`;
       expected ??= found;
       if (found !== expected) return `${host.id} is at ${found} of ${group}, others at ${expected}`;

@@ -10,7 +10,13 @@ import type { World } from "./world.ts";
 
 export type Step =
   /** `left` is false while the message can still be held back: every message is seen twice. */
-  | { readonly kind: "message"; readonly from: string; readonly to: string; readonly message: Message; readonly left: boolean }
+  | {
+      readonly kind: "message";
+      readonly from: string;
+      readonly to: string;
+      readonly message: Message;
+      readonly left: boolean;
+    }
   | { readonly kind: "event"; readonly event: HistoryEvent };
 
 interface Watch {

@@ -279,11 +279,12 @@ export class World {
   }
 
   #seek(host: Host, isCurrent: () => boolean, founders: readonly string[] | undefined): void {
-    if (!isCurrent() || host.view !== undefined) return;
+    if (!isCurrent()) return;
+    this.at(this.now + 200, () => this.#seek(host, isCurrent, founders), host.name);
+    if (host.status === "primary") return;
     const network = host.driver?.network;
     for (const other of this.hosts.values()) if (other !== host) network?.seek(other.name);
     if (founders !== undefined) host.driver?.foundWith(founders);
-    this.at(this.now + 200, () => this.#seek(host, isCurrent, founders), host.name);
   }
 
   #reportStall(host: Host, since: number, until: number): void {
@@ -306,6 +307,7 @@ export class World {
 function traceLine(event: HistoryEvent): string {
   const { kind, at, node } = event;
   const where = "view" in event ? event.view : "number" in event ? event.number : "";
-  const what = "message" in event ? event.message : "digest" in event ? event.digest : "query" in event ? event.query : "";
+  const what =
+    "message" in event ? event.message : "digest" in event ? event.digest : "query" in event ? event.query : "";
   return `${kind} ${at} ${node} ${where} ${what}`;
 }

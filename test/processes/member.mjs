@@ -188,10 +188,13 @@ const COMMANDS = {
     await Promise.all([...generators].map((generator) => generator.done));
     return { ...tally, failures: Object.fromEntries(tally.failures) };
   },
-  /** Blocks the event loop. */
-  block(forMs) {
-    const until = performance.now() + forMs;
-    while (performance.now() < until);
+  /** Blocks the event loop, again and again. */
+  async blockRepeatedly({ forMs, everyMs, times }) {
+    for (let time = 0; time < times; time++) {
+      if (time > 0) await sleep(everyMs - forMs);
+      const until = performance.now() + forMs;
+      while (performance.now() < until);
+    }
   },
   async memory() {
     for (let round = 0; round < 6; round++) {

@@ -6,7 +6,7 @@
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { nodeName } from "../../protocol/view.ts";
-import { count, figure } from "../output.ts";
+import { figure } from "../output.ts";
 import { type FromMember, machineTime } from "./messages.ts";
 import { NAMES } from "./prices.ts";
 import { DemoError, MemberProcess } from "./processes.ts";
@@ -59,6 +59,11 @@ export class Course {
 
   get running(): readonly MemberProcess[] {
     return this.processes.filter((each) => each.isRunning && each.killedAt === undefined);
+  }
+
+  /** Why some process cannot go on. */
+  get #problem(): DemoError | undefined {
+    return this.processes.find(({ problem }) => problem !== undefined)?.problem;
   }
 
   /** Rejects with a DemoError when it cannot go on, and when the signal fires. */
@@ -138,7 +143,9 @@ export class Course {
     const { folder } = this.#options;
     const run = this.processes.filter((each) => each.name === name).length + 1;
     const journal = join(folder, `${name}-${run}.jsonl`);
-    const started = new MemberProcess(name, join(folder, "meet"), journal, (message, from) => this.#heard(message, from));
+    const started = new MemberProcess(name, join(folder, "meet"), journal, (message, from) =>
+      this.#heard(message, from),
+    );
     this.processes.push(started);
     void started.ended.then(() => this.#look());
     return started;
@@ -162,7 +169,7 @@ export class Course {
   async #together(otherwise: string): Promise<void> {
     const together = new Promise<void>((resolve, reject) => {
       const look = (): void => {
-        const problem = this.running.find((each) => each.problem !== undefined)?.problem;
+        const problem = this.#problem;
         const isDone = this.#views.areTogether(this.running.map(({ name }) => name));
         if (!isDone && problem === undefined) return;
         this.#waiting.delete(look);
@@ -182,11 +189,11 @@ export class Course {
     for (let row = 0; row < RATE_ROWS; row++) {
       const before = new Map(this.running.map((each) => [each.name, each.last("tick")]));
       await sleep(rowMs, undefined, { signal: this.#options.signal });
+      if (this.#problem !== undefined) throw this.#problem;
       const rates = new Map<string, number>();
       for (const each of this.running) {
         const from = before.get(each.name);
         const to = each.last("tick");
-        if (each.problem !== undefined) throw each.problem;
         if (from === undefined || to === undefined || to.at <= from.at) continue;
         rates.set(each.name, ((to.delivered - from.delivered) * 1000) / (to.at - from.at));
       }
@@ -223,12 +230,15 @@ export class Course {
     if (before === undefined) {
       parts.push(`${joined.join(" and ")} ${joined.length === 1 ? "makes" : "make"} the group`);
     } else if (successor !== undefined && joined.includes(successor.name)) {
-      const entries = successor.last("joined")?.entries;
-      parts.push(`${successor.name} is back${entries === undefined ? "" : `, with ${count(entries, "price")}`}`);
+      const others = [...view.installedAt].filter(([name]) => name !== successor.name);
+      const transferMs = last - Math.min(...others.map(([, at]) => at));
+      parts.push(`${successor.name} is back: its state came in ${figure(transferMs)} ms`);
     } else if (joined.length > 0) parts.push(`${joined.join(" and ")} joined`);
     for (const name of left) {
       const killedAt = name === victim?.name ? victim.killedAt : undefined;
-      parts.push(killedAt === undefined ? `${name} left` : `${name} is out, ${figure(last - killedAt)} ms after the kill`);
+      parts.push(
+        killedAt === undefined ? `${name} left` : `${name} is out, ${figure(last - killedAt)} ms after the kill`,
+      );
     }
     return parts.join("; ");
   }

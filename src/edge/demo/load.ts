@@ -85,7 +85,7 @@ export class Load {
   }
 
   #track(what: string, call: Promise<unknown>): void {
-    const outcome = call.then(
+    const outcome: Promise<unknown> = call.then(
       () => this.#underWay.delete(outcome),
       (error: unknown) => {
         this.#underWay.delete(outcome);

@@ -7,5 +7,7 @@ import { listMutants, type Mutant } from "../../simulation/mutants.ts";
 export function mutantNamed(name: string): Mutant {
   const mutant = listMutants().find((each) => each.name === name);
   if (mutant !== undefined) return mutant;
-  throw new CoterieError("invalid-option", `--mutant has no ${JSON.stringify(name)}`, { remedy: "See --list-mutants." });
+  throw new CoterieError("invalid-option", `--mutant has no ${JSON.stringify(name)}`, {
+    remedy: "See --list-mutants.",
+  });
 }

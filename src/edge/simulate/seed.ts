@@ -44,7 +44,9 @@ export function outcomeOf(result: SimulationResult, setup: WorkerSetup): SeedOut
 function around({ history, violations }: SimulationResult, setup: WorkerSetup): string | undefined {
   const worst = violations.find(({ property }) => property === setup.wanted) ?? violations[0];
   if (worst === undefined) return undefined;
-  const marks = violations.flatMap(({ event, property }: Failure) => (event === undefined ? [] : [{ event, property }]));
+  const marks = violations.flatMap(({ event, property }: Failure) =>
+    event === undefined ? [] : [{ event, property }],
+  );
   // A run that does not converge, or breaks down, has gone wrong at its end.
   return draw(history, { around: worst.event ?? history.length - 1, marks }, setup);
 }

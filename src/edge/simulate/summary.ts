@@ -68,6 +68,9 @@ export class Summary {
     const hashes = [...this.#hashes].sort(([a], [b]) => a - b).map(([, hash]) => hash);
     const [only] = hashes;
     if (only !== undefined && hashes.length === 1) return only;
-    return hashes.reduce((sum, hash) => hashString(hash, sum), 0x811c9dc5).toString(16).padStart(8, "0");
+    return hashes
+      .reduce((sum, hash) => hashString(hash, sum), 0x811c9dc5)
+      .toString(16)
+      .padStart(8, "0");
   }
 }

@@ -411,7 +411,8 @@ export class Cluster implements AgreementHost {
     const installed = this.#installed;
     if (installed === undefined) return;
     if (!isNodeOf(installed.decided.view, to) && !installed.decided.leavers.includes(to)) {
-      if (this.#removed.has(to)) this.#effects.send(to, { kind: "excluded", view: installed.decided.view.number });
+      // It was a member of an earlier view and is none of this one, so some view in between has left it out for good.
+      this.#effects.send(to, { kind: "excluded", view: installed.decided.view.number });
       return;
     }
     this.#effects.send(to, { kind: "installCluster", ...installed });

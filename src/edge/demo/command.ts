@@ -1,0 +1,96 @@
+/**
+ * `coterie demo`: three processes, one of them killed and restarted under load, and what became of the updates.
+ * Whatever happens, no process and no file of it stays; only when something is wrong the journals do.
+ */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Command } from "commander";
+import { CoterieError, describe } from "../../group/errors.ts";
+import { EXIT, type Exit, exitHelp } from "../exit.ts";
+import { wholeNumber } from "../options.ts";
+import { Output } from "../output.ts";
+import { Course } from "./course.ts";
+import { judge } from "./outcome.ts";
+import { NAMES } from "./prices.ts";
+import { DemoError } from "./processes.ts";
+import { report } from "./report.ts";
+import { Timeline } from "./timeline.ts";
+
+interface Options {
+  readonly seconds: number;
+  readonly json?: boolean;
+}
+
+const SECONDS_DEFAULT = 9;
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+export function addDemo(program: Command): void {
+  program
+    .command("demo")
+    .description("Run three processes under load, kill one, restart it, and see what became of every update.")
+    .option("--seconds <count>", "how long there is traffic", wholeNumber("--seconds", 3, 45), SECONDS_DEFAULT)
+    .option("--json", "print one JSON object")
+    .addHelpText("after", exitHelp("something was lost, duplicated, out of order, different or late; it is named"))
+    .action(async (options: Options) => {
+      process.exitCode = await demo(options);
+    });
+}
+
+async function demo({ seconds, json = false }: Options): Promise<Exit> {
+  const output = new Output(json);
+  const interruption = new AbortController();
+  const interrupt = (): void => interruption.abort();
+  for (const signal of SIGNALS) process.on(signal, interrupt);
+  const folder = await makeFolder();
+  let isKept = false;
+  try {
+    introduce(output);
+    const timeline = new Timeline(output, NAMES);
+    const course = new Course({ folder, seconds, timeline, signal: interruption.signal });
+    const failure = await play(course, interruption.signal);
+    if (interruption.signal.aborted) {
+      output.error(new CoterieError("aborted", "the demo was interrupted, its processes are gone"));
+      return EXIT.interrupted;
+    }
+    const judged = judge(course, seconds, failure);
+    report(judged, output);
+    isKept = !judged.outcome.ok;
+    if (isKept) output.line(`\n  The journals are in ${folder}`);
+    return judged.outcome.ok ? EXIT.ok : EXIT.wrong;
+  } finally {
+    for (const signal of SIGNALS) process.off(signal, interrupt);
+    if (!isKept) await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+/** Why the course ended early, or undefined; when it resolves no process runs any more. */
+async function play(course: Course, signal: AbortSignal): Promise<string | undefined> {
+  try {
+    await course.play();
+    return undefined;
+  } catch (problem) {
+    if (problem instanceof DemoError) return problem.message;
+    if (signal.aborted) return "interrupted";
+    throw problem;
+  } finally {
+    await course.end();
+  }
+}
+
+function introduce(output: Output): void {
+  output.line(`\n${output.colours.bold("coterie demo")}\n`);
+  output.paragraph(
+    "Three processes on this machine hold the same prices, and all of them change prices all the time. One is killed " +
+      "in the midst of it, and comes back. Below, time runs downwards, with a column for each of them.",
+  );
+  output.line();
+}
+
+async function makeFolder(): Promise<string> {
+  try {
+    return await mkdtemp(join(tmpdir(), "coterie-demo-"));
+  } catch (cause) {
+    throw new CoterieError("invalid-option", `no folder can be made in ${tmpdir()}: ${describe(cause)}`, { cause });
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * The end of the demo: what was measured, in a table, what is wrong, if anything, and what to try next.
+ */
+import { nodeName } from "../../protocol/view.ts";
+import { diagram } from "../../simulation/diagram.ts";
+import { count, figure, type Output, wrap } from "../output.ts";
+import { type Judged, type Outcome, VIEW_CHANGE_MS_MAX } from "./outcome.ts";
+
+const NAME_WIDTH = 22;
+const VALUE_WIDTH = 10;
+
+export function report({ outcome, history, marks }: Judged, output: Output): void {
+  output.record(outcome);
+  if (output.json) return;
+  const { bold, dim, green, red } = output.colours;
+  output.line(`\n${bold("What happened")}  ${dim(`from ${figure(outcome.events)} recorded events`)}\n`);
+  table(outcome, output);
+  output.line();
+  const [first] = marks;
+  for (const { property, message } of outcome.violations) output.paragraph(`${property}: ${message}`);
+  if (first !== undefined) output.line(`\n${diagram(history, { around: first.event, marks, width: output.columns })}`);
+  for (const problem of outcome.problems) for (const line of problem.split("\n")) output.line(`${red("✖")} ${line}`);
+  if (outcome.ok) {
+    output.line(`${green("✔")} Nothing lost, nothing twice, one order, one state.`);
+    next(output);
+  }
+}
+
+function table(outcome: Outcome, output: Output): void {
+  const row = rowsOn(output);
+  const killed = nodeName(outcome.killed);
+  const by = Object.entries(outcome.updatesDeliveredBy).map(
+    ([node, delivered]) => `${nodeName(node)} ${figure(delivered)}`,
+  );
+  const unheard =
+    outcome.unheardOfKilled === 0 ? "" : `; ${outcome.unheardOfKilled} of ${killed}'s last reached nobody`;
+  row(
+    "updates sent",
+    figure(outcome.updatesSent),
+    `besides ${figure(outcome.flushes)} flushes and ${figure(outcome.queries)} queries`,
+  );
+  row("updates delivered", figure(outcome.updatesDelivered), by.join(", "));
+  row("lost", figure(outcome.lost), `of what survivors sent or saw${unheard}`, outcome.lost === 0);
+  row("duplicated", figure(outcome.duplicated), "", outcome.duplicated === 0);
+  const compared = `${figure(outcome.orderedUpdatesCompared)} ordered updates compared`;
+  row("orders agree", yes(outcome.ordersAgree), compared, outcome.ordersAgree);
+  const [digest = ""] = Object.values(outcome.stateDigests);
+  const state = `${count(outcome.stateEntries, "price")}, digest ${digest}`;
+  row("states agree", yes(outcome.statesAgree), outcome.statesAgree ? state : "", outcome.statesAgree);
+  const promised = outcome.violations.length === 0;
+  row("promises kept", yes(promised), `${outcome.checkers.join(" ")}`, promised);
+  output.line();
+  const { viewChangeMs: changeMs } = outcome;
+  const isQuick = changeMs !== null && changeMs <= VIEW_CHANGE_MS_MAX;
+  row("new view after", ms(changeMs), `from SIGKILL, at all survivors; at most ${VIEW_CHANGE_MS_MAX} allowed`, isQuick);
+  row("longest pause", ms(outcome.longestPauseMs), "without a delivery at a survivor");
+  row("state transfer", ms(outcome.stateTransferMs), "from the view that admits it to the whole state");
+  row("restart", ms(outcome.restartMs), "from the new process to a member with the state");
+  row("deliveries a second", figure(outcome.deliveriesPerSecondBefore), "at each member, before the kill");
+  row("", figure(outcome.deliveriesPerSecondAfter), `at the survivors, without ${killed}'s updates`);
+  row("", figure(outcome.deliveriesPerSecondTogether), "with all three again");
+}
+
+type Row = (name: string, value: string, remark: string, isRight?: boolean) => void;
+
+function rowsOn(output: Output): Row {
+  const { dim, green, red } = output.colours;
+  return (name, value, remark, isRight) => {
+    const padded = value.padStart(VALUE_WIDTH);
+    const painted = isRight === undefined ? padded : isRight ? green(padded) : red(padded);
+    const indent = 2 + NAME_WIDTH + VALUE_WIDTH + 2;
+    const [first = "", ...more] = wrap(remark, output.columns - indent);
+    output.line(`  ${name.padEnd(NAME_WIDTH)}${painted}  ${dim(first)}`.trimEnd());
+    for (const line of more) output.line(`${" ".repeat(indent)}${dim(line)}`);
+  };
+}
+
+function next(output: Output): void {
+  const { bold, dim } = output.colours;
+  const rows = [
+    ["coterie simulate", "the same code on simulated machines, under worse"],
+    ["coterie simulate --list-mutants", "bugs to plant, which the checkers must catch"],
+    ["coterie status", "the nodes that run on this machine"],
+  ] as const;
+  output.line(`\n${bold("Next")}\n`);
+  for (const [command, about] of rows) output.line(`  ${command.padEnd(33)}${dim(about)}`);
+}
+
+function ms(value: number | null): string {
+  return value === null ? "never" : `${figure(value)} ms`;
+}
+
+function yes(value: boolean): string {
+  return value ? "yes" : "no";
+}
