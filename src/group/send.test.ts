@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { failureOf, threeMembers } from "../../test/group/members.ts";
 import { defineGroup } from "./define.ts";
-import { CoterieError, ExcludedError, OutcomeUnknownError } from "./errors.ts";
+import { CoterieError, OutcomeUnknownError } from "./errors.ts";
 import type { Position } from "./operations.ts";
 import { OUTBOX_LIMITS } from "./outbox.ts";
 
@@ -365,41 +365,5 @@ describe("signals", () => {
     abort.abort();
     expect(groups[0].read(entries)).toEqual(["y"]);
     expect(() => groups[0].with({} as { signal: AbortSignal })).toThrow("`signal` is not an AbortSignal");
-  });
-});
-
-describe("the end of the membership", () => {
-  test("exclusion: what waits fails with ExcludedError, what was sent is of unknown outcome", async () => {
-    const { cluster, groups, fakes } = await threeMembers(journal);
-    cluster.roomMax = 1;
-    cluster.hold();
-    fakes[0].exclude();
-    const sent = groups[0].send.add("sent");
-    const waiting = groups[0].send.add("waiting");
-    const flushed = groups[0].flush();
-    cluster.release();
-    const unknown = await failureOf(sent);
-    expect(unknown).toBeInstanceOf(OutcomeUnknownError);
-    expect((unknown as OutcomeUnknownError).cause).toBeInstanceOf(ExcludedError);
-    for (const call of [waiting, flushed, groups[0].send.add("later"), groups[0].flush()]) {
-      expect(await failureOf(call)).toBeInstanceOf(ExcludedError);
-    }
-    expect(() => groups[0].read(entries)).toThrow(ExcludedError);
-    expect(groups[0].status).toBe("excluded");
-    expect(groups[0].signal.reason).toBeInstanceOf(ExcludedError);
-    expect(groups[1].status).toBe("active");
-  });
-
-  test.each([
-    ["lost", "group-lost"],
-    ["closed", "closed"],
-  ] as const)("%s: later calls fail with code %s", async (how, code) => {
-    const { cluster, groups, fakes, nodes } = await threeMembers(journal);
-    if (how === "lost") fakes[0].lose();
-    else await nodes[0].close();
-    await cluster.settle();
-    expect(groups[0].status).toBe(how);
-    expect(await failureOf(groups[0].send.add("x"))).toMatchObject({ code });
-    expect(await failureOf(groups[0].flush())).toMatchObject({ code });
   });
 });

@@ -53,20 +53,6 @@ test("a part of a state is never taken for the whole", async () => {
   }
 });
 
-test("a loader that was abandoned loads nothing", async () => {
-  const definition = compiledOf(defineGroup({ name: "g", state: () => [] as string[] }));
-  const chunks = await chunksOf(captureState(definition, ["x"], VIEW, () => {}));
-  let isLoaded = false;
-  const loader = new Loader(definition, () => {
-    isLoaded = true;
-  });
-  for (const chunk of chunks) loader.chunk(chunk);
-  const ended = new Promise((resolve) => loader.end(resolve));
-  loader.abandon();
-  expect(await ended).toMatchObject({ code: "state-transfer-failed" });
-  expect(isLoaded).toBe(false);
-});
-
 test("a reader that is closed has nothing more", async () => {
   const definition = compiledOf(defineGroup({ name: "g", state: () => [] as string[] }));
   const reader = captureState(definition, ["x"], VIEW, () => {});
@@ -113,6 +99,20 @@ const streamed = {
     },
   },
 };
+
+test("a loader that was abandoned loads nothing", async () => {
+  const definition = compiledOf(defineGroup(streamed));
+  const chunks = await chunksOf(captureState(definition, new Counter(), VIEW, () => {}));
+  let isLoaded = false;
+  const loader = new Loader(definition, () => {
+    isLoaded = true;
+  });
+  for (const chunk of chunks) loader.chunk(chunk);
+  const ended = new Promise((resolve) => loader.end(resolve));
+  loader.abandon();
+  expect(await ended).toMatchObject({ code: "state-transfer-failed" });
+  expect(isLoaded).toBe(false);
+});
 
 test("a checkpoint carries a state that is not plain data, as it was at the join", async () => {
   const cluster = new FakeCluster();

@@ -38,6 +38,30 @@ export interface DriverListener {
   noticed(what: string, detail: Readonly<Record<string, unknown>>): void;
 }
 
+/** How a node is, as it says itself: the JSON of `report`. */
+export interface NodeReport {
+  readonly id: NodeId;
+  readonly address: string;
+  /** "" while the node is in no cluster. */
+  readonly cluster: string;
+  readonly status: ClusterStatus;
+  readonly detail: string;
+  readonly view: {
+    readonly number: number;
+    readonly nodes: readonly { readonly id: NodeId; readonly address: string }[];
+    readonly acceptors: readonly NodeId[];
+  } | null;
+  /** All groups of the directory; `here`: this node is a member. */
+  readonly groups: readonly {
+    readonly name: string;
+    readonly status: string;
+    readonly number: number;
+    readonly members: readonly NodeId[];
+    readonly synced: readonly NodeId[];
+    readonly here: boolean;
+  }[];
+}
+
 interface PendingJoin {
   readonly requests: readonly JoinRequest[];
   readonly done: (refusal: JoinRefusal | undefined) => void;
@@ -58,6 +82,7 @@ export class Driver implements NetworkSink {
   readonly #records = new Map<NodeId, NodeRecord>();
   readonly #joins = new Map<number, PendingJoin>();
   #status: ClusterStatus = "joining";
+  #statusDetail = "";
   #closing = false;
   #admission: "none" | "asked" | "given" = "none";
   readonly #held: { readonly from: NodeId; readonly message: Message }[] = [];
@@ -166,6 +191,30 @@ export class Driver implements NetworkSink {
 
   identity(): { readonly record: NodeRecord; readonly cluster: string } {
     return { record: this.#options.self, cluster: this.#process.cluster.view?.cluster ?? "" };
+  }
+
+  report(): string {
+    const { view, directory } = this.#process.cluster;
+    const self = this.#options.self.id;
+    const report: NodeReport = {
+      id: self,
+      address: this.#options.self.address,
+      cluster: view?.cluster ?? "",
+      status: this.#status,
+      detail: this.#statusDetail,
+      view:
+        view === undefined
+          ? null
+          : {
+              number: view.number,
+              nodes: view.nodes.map(({ id, address }) => ({ id, address })),
+              acceptors: view.acceptors,
+            },
+      groups: [...directory.groups].map(({ name, status, number, members, synced }) => {
+        return { name, status, number, members, synced, here: members.includes(self) };
+      }),
+    };
+    return JSON.stringify(report);
   }
 
   admit(peer: NodeRecord, cluster: string): Refusal | undefined {
@@ -321,6 +370,7 @@ export class Driver implements NetworkSink {
     else if (status === "excluded") this.#record({ kind: "exclude", at, node });
     else if (status === "closed") this.#record({ kind: "close", at, node });
     this.#status = status;
+    this.#statusDetail = detail;
     this.#listener.statusChanged(status, detail);
   }
 

@@ -49,6 +49,8 @@ export type Refusal = "foreign-cluster" | "version" | "excluded" | "closing" | "
 export interface NetworkSink {
   /** What this node says of itself in every handshake; `cluster` is "" while it is in none. */
   identity(): { readonly record: NodeRecord; readonly cluster: string };
+  /** What this node says to whoever asks how it is: JSON. */
+  report(): string;
   /** Whether to let this node link. */
   admit(peer: NodeRecord, cluster: string): Refusal | undefined;
   /** The owner of an address that was sought; it is not linked yet. */

@@ -6,7 +6,7 @@ import type { HistoryEvent } from "../protocol/history.ts";
 import { nodeName } from "../protocol/view.ts";
 import { FIFO, SAFE, TOTAL } from "../wire/packet.ts";
 import type { Counter } from "./counter.ts";
-import type { Narrator } from "./narrate.ts";
+import type { Narrator, Sent } from "./narrate.ts";
 import { type Step, Steps } from "./steps.ts";
 import { World, type WorldOptions } from "./world.ts";
 
@@ -17,8 +17,11 @@ const CONVERGENCE_MS = 30_000;
 
 export class Conductor {
   readonly #narrator: Narrator;
+  /** What has happened and was not told yet. */
+  #untold: (HistoryEvent | Sent)[] = [];
+  readonly #shown = new Set<string>();
   #world = new World({ seed: 1 });
-  #steps = new Steps(this.#world);
+  #steps = new Steps(this.#world, (step) => this.#note(step));
   /** Whether the last command was a `converge` that succeeded. */
   converged = false;
 
@@ -33,6 +36,22 @@ export class Conductor {
   /** Commands whose step has not come. */
   get waiting(): number {
     return this.#steps.waiting;
+  }
+
+  /** What has happened since the last call. */
+  tell(): string[] {
+    const untold = this.#untold;
+    this.#untold = [];
+    return this.#narrator.tell(untold);
+  }
+
+  #note(step: Step): void {
+    if (step.kind === "event") this.#untold.push(step.event);
+    else if (step.left && this.#shown.has(step.message.kind)) {
+      const [node, to] = [step.from, step.to].map((name) => this.#world.hosts.get(name)?.id ?? "");
+      if (node === undefined || to === undefined) return;
+      this.#untold.push({ kind: "message", at: this.#world.now, node, to, message: step.message });
+    }
   }
 
   perform(words: readonly string[]): Outcome {
@@ -77,6 +96,16 @@ export class Conductor {
     switch (verb) {
       case "world":
         return this.#begin(rest);
+      case "cluster":
+        return this.#cluster(rest);
+      case "group":
+        return this.#gather(rest);
+      case "show":
+        for (const kind of rest) this.#shown.add(kind);
+        return undefined;
+      case "skip":
+        this.tell();
+        return undefined;
       case "start": {
         const how = second === "found" ? "found" : second === "with" ? rest.slice(2).sort() : "join";
         world.start(first, how);
@@ -118,7 +147,32 @@ export class Conductor {
       failureTimeoutMs: msOf(value("failure") ?? "3s"),
     };
     this.#world = new World(options);
-    this.#steps = new Steps(this.#world);
+    this.#steps = new Steps(this.#world, (step) => this.#note(step));
+    return undefined;
+  }
+
+  /** The first node founds, the others join one after another. */
+  #cluster([founder = "", ...others]: readonly string[]): Outcome {
+    const world = this.#world;
+    world.start(founder, "found");
+    for (const name of others) {
+      world.start(name);
+      const isIn = (): boolean => world.hosts.get(name)?.status === "primary";
+      if (!world.runUntilTrue(isIn, CONVERGENCE_MS)) return `${name} does not get in`;
+    }
+    world.run(100);
+    return undefined;
+  }
+
+  /** The hosts join a group, one after another. */
+  #gather([group = "", ...names]: readonly string[]): Outcome {
+    const world = this.#world;
+    for (const name of names) {
+      if (world.hosts.get(name)?.running !== true) return `${name} does not run`;
+      const counter = world.join(name, group);
+      if (!world.runUntilTrue(() => counter.view.number > 0, CONVERGENCE_MS)) return `${name} does not get in`;
+    }
+    world.run(100);
     return undefined;
   }
 

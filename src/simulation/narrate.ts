@@ -1,18 +1,27 @@
 /**
- * Tells a history in short lines, for transcripts: times in whole milliseconds, nodes by their names (an apostrophe for
- * each earlier incarnation), messages by their sender and a number. What one node does on end, several sends or
- * deliveries, is one line.
+ * Tells a history in short lines, for transcripts: times in milliseconds, nodes by their names (an apostrophe for
+ * each earlier incarnation), messages by their sender and a number. Several sends or
+ * deliveries in one turn of a node are one line.
  */
 import type { HistoryEvent } from "../protocol/history.ts";
+import type { Message } from "../protocol/messages.ts";
 import { type NodeId, nodeName } from "../protocol/view.ts";
+
+/** A control message that was sent, for those who follow the protocol. */
+export interface Sent {
+  readonly kind: "message";
+  readonly at: number;
+  readonly node: NodeId;
+  readonly to: NodeId;
+  readonly message: Message;
+}
 
 interface Line {
   readonly at: number;
   readonly node: NodeId;
   readonly text: string;
-  /** Lines of one node that begin and end alike and follow each other are told as one. */
+  /** Lines of one turn of a node that begin alike and follow each other are told as one. */
   readonly items?: string[];
-  readonly end?: string;
 }
 
 export class Narrator {
@@ -23,23 +32,23 @@ export class Narrator {
   readonly #groups = new Map<string, string>();
 
   /** The events as lines; names go on from one call to the next. */
-  tell(events: readonly HistoryEvent[]): string[] {
+  tell(events: readonly (HistoryEvent | Sent)[]): string[] {
     const lines: Line[] = [];
     const latest = new Map<NodeId, Line>();
     for (const event of events) {
       const line = this.#line(event);
       if (line === undefined) continue;
       const before = latest.get(line.node);
-      if (before?.items !== undefined && before.text === line.text && before.end === line.end) {
+      if (before?.items !== undefined && before.at === line.at && before.text === line.text) {
         before.items.push(...(line.items ?? []));
         continue;
       }
       latest.set(line.node, line);
       lines.push(line);
     }
-    return lines.map(({ at, node, text, items, end }) => {
-      const what = items === undefined ? text : `${text} ${items.join(" ")}${end ?? ""}`;
-      return `${String(Math.floor(at)).padStart(6)}  ${this.name(node).padEnd(4)}${what}`;
+    return lines.map(({ at, node, text, items }) => {
+      const what = items === undefined ? text : `${text} ${items.join(" ")}`;
+      return `${at.toFixed(1).padStart(8)}  ${this.name(node).padEnd(4)}${what}`;
     });
   }
 
@@ -75,7 +84,7 @@ export class Narrator {
     return told;
   }
 
-  #line(event: HistoryEvent): Line | undefined {
+  #line(event: HistoryEvent | Sent): Line | undefined {
     const { at, node } = event;
     switch (event.kind) {
       case "send": {
@@ -88,6 +97,8 @@ export class Narrator {
         const text = `${this.#group(event.group)} ${this.message(event.query)} is answered`;
         return { at, node, text, items: [`${this.name(event.member)}:${event.status}`] };
       }
+      case "message":
+        return { at, node, text: `· ${event.message.kind}${detailOf(event.message)} to`, items: [this.name(event.to)] };
       default: {
         const text = this.#text(event);
         return text === undefined ? undefined : { at, node, text };
@@ -95,7 +106,7 @@ export class Narrator {
     }
   }
 
-  #text(event: Exclude<HistoryEvent, { kind: "send" | "deliver" | "reply" }>): string | undefined {
+  #text(event: Exclude<HistoryEvent, { kind: "send" | "deliver" | "reply" | "message" }>): string | undefined {
     switch (event.kind) {
       case "start":
         return "starts";
@@ -133,5 +144,25 @@ export class Narrator {
       case "directory":
         return undefined;
     }
+  }
+}
+
+function detailOf(message: Message): string {
+  switch (message.kind) {
+    case "report":
+      return ` for ${message.target} from ${message.epoch} holding ${message.row.join(",") || "nothing"}`;
+    case "cut":
+      return ` for ${message.target}: ${message.step.from}→${message.step.view.number} at ${message.step.cut.join(",") || "nothing"}`;
+    case "hold":
+    case "install":
+      return ` for ${message.target} from ${message.from}`;
+    case "fetch":
+      return ` ${message.from}…${message.to - 1} of rank ${message.sender}`;
+    case "promise":
+      return ` holding ${message.held.join(",")}${message.accepted === undefined ? "" : ", accepted before"}`;
+    case "accept":
+      return ` of view ${message.proposal.view.number} at ${message.proposal.cut.join(",")}`;
+    default:
+      return "";
   }
 }

@@ -27,11 +27,14 @@ interface Watch {
 /** Taps a world; one per world. */
 export class Steps {
   #watches: Watch[] = [];
+  readonly #audience: ((step: Step) => void) | undefined;
 
-  constructor(world: World) {
+  /** `audience` sees every step. */
+  constructor(world: World, audience?: (step: Step) => void) {
+    this.#audience = audience;
     world.observer = (event) => this.#see({ kind: "event", event });
     world.fabric.tap = (from, to, frame, left) => {
-      if (this.#watches.length === 0) return;
+      if (this.#watches.length === 0 && audience === undefined) return;
       const message = parseControl(frame);
       if (message !== undefined) this.#see({ kind: "message", from: nodeName(from), to: nodeName(to), message, left });
     };
@@ -53,6 +56,7 @@ export class Steps {
   }
 
   #see(step: Step): void {
+    this.#audience?.(step);
     const struck = this.#watches.filter(({ matches }) => matches(step));
     if (struck.length === 0) return;
     this.#watches = this.#watches.filter((watch) => !struck.includes(watch));

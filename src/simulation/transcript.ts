@@ -4,6 +4,8 @@
  * explains the difference. Every replay is also judged by the checkers.
  *
  *     world seed 3 directory 5 failure 3s      first, if at all
+ *     cluster a b c                            a founds, the others join it one after another
+ *     group g a b c                            they join a group one after another
  *     start a found | start a | start a with a b c
  *     join a g | leave a g | send a g fifo|total|safe 3 | flush a g [2] | query a g total all|2
  *     run 500ms
@@ -12,6 +14,8 @@
  *     slow a 50ms              slow a > b 50ms
  *     expect cluster a b | group g a b | status a blocked | no group g | excluded a | ended a g lost | delivered g 12
  *     converge [20s]
+ *     show report cut hold install             tell of these control messages, too
+ *     skip                                     do not tell what has happened so far
  *
  * Any command may end with `when` and a step: it then waits for it, and strikes in the midst of the turn.
  *
@@ -33,18 +37,14 @@ export interface Replay {
 const RULE = "----";
 
 export function replay(transcript: string): Replay {
-  const narrator = new Narrator();
-  const conductor = new Conductor(narrator);
+  const conductor = new Conductor(new Narrator());
   const failures: string[] = [];
   const printed: string[] = [];
   let reacting = false;
-  let told = 0;
   for (const [index, line] of transcript.split("\n").entries()) {
     if (line === RULE) {
       reacting = true;
-      const { history } = conductor.world;
-      printed.push(RULE, ...narrator.tell(history.slice(told)));
-      told = history.length;
+      printed.push(RULE, ...conductor.tell());
     } else if (reacting && line !== "") continue;
     else {
       reacting = false;

@@ -476,6 +476,7 @@ export class Cluster implements AgreementHost {
     this.#installed = { decided, snapshot: this.#directory.snapshot() };
     this.#founding = undefined;
     this.#attempts = 0;
+    this.#attemptAt = 0;
     this.#ordered.clear();
     this.#toOrder = [];
     this.#complaints.clear();
@@ -515,6 +516,8 @@ export class Cluster implements AgreementHost {
       else if (packet !== undefined) this.packet(from, packet);
     }
     this.#sendHeartbeat(this.#heartbeatTargets());
+    // What did not fit into this view goes into the next at once.
+    this.#considerChange();
   }
 
   #peerInstalled(from: NodeId, number: number): void {

@@ -8,6 +8,7 @@ import {
   DETAIL_BYTES_MAX,
   HANDSHAKE_BYTES_MAX,
   type Hello,
+  type Inquiry,
   handshakeFrame,
   mayBeHandshake,
   type RefusalCode,
@@ -18,6 +19,7 @@ import type { Surroundings } from "./surroundings.ts";
 
 export interface CallerEvents {
   hello(caller: Caller, hello: Hello): void;
+  inquiry(caller: Caller, inquiry: Inquiry): void;
   /** It is in its handshake no more: it streams, or it is gone. Told at least once. */
   settled(caller: Caller): void;
   garbage(caller: Caller, what: string): void;
@@ -144,12 +146,10 @@ export class Caller {
     if (received.length < 4) return;
     const length = new DataView(received.buffer, received.byteOffset).getUint32(0, true) + 4;
     if (received.length < length) return;
-    const hello = received.length === length ? readHandshake(received) : undefined;
-    if (hello === undefined || hello.kind !== "hello") {
-      this.#reject("a malformed hello");
-      return;
-    }
-    this.#events.hello(this, hello);
+    const said = received.length === length ? readHandshake(received) : undefined;
+    if (said?.kind === "hello") this.#events.hello(this, said);
+    else if (said?.kind === "inquiry") this.#events.inquiry(this, said);
+    else this.#reject("a malformed hello");
   }
 
   #reject(what: string): void {

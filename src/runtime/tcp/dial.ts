@@ -117,7 +117,7 @@ export class Dial {
       return false;
     }
     const answer = readHandshake(frame);
-    if (answer === undefined || answer.kind === "hello") {
+    if (answer?.kind !== "welcome" && answer?.kind !== "refusal") {
       this.#end({ kind: "garbage", why: "an answer that is not of this protocol" });
       return false;
     }

@@ -27,6 +27,9 @@ export const VERSION_NEWEST = 1;
 
 export const DETAIL_BYTES_MAX = 512;
 
+/** The one answer that may be long. */
+export const REPORT_BYTES_MAX = 1024 * 1024;
+
 const cluster = text(64);
 
 /**
@@ -74,11 +77,16 @@ const handshake = union({
     offset: f64,
   },
   refusal: { code: refusalCode, detail: text(DETAIL_BYTES_MAX) },
+  /** Somebody who is no node asks how this one is; the answer is a report, or a refusal. */
+  inquiry: { versionOldest: u16, versionNewest: u16 },
+  /** JSON, for people and their tools. */
+  report: { version: u16, report: text(REPORT_BYTES_MAX) },
 });
 
 export type Handshake = Laid<typeof handshake>;
 export type Hello = Extract<Handshake, { readonly kind: "hello" }>;
 export type Welcome = Extract<Handshake, { readonly kind: "welcome" }>;
+export type Inquiry = Extract<Handshake, { readonly kind: "inquiry" }>;
 export type Refused = Extract<Handshake, { readonly kind: "refusal" }>;
 
 /** The message as a whole frame. */
@@ -91,9 +99,9 @@ export function handshakeFrame(message: Handshake): Uint8Array {
   return writer.finish();
 }
 
-/** The message in a whole frame, or undefined when it is none. */
-export function readHandshake(frame: Uint8Array): Handshake | undefined {
-  if (frame.length < PREFIX_BYTES || frame.length > HANDSHAKE_BYTES_MAX) return undefined;
+/** The message in a whole frame, or undefined when it is none or longer than `bytesMax`. */
+export function readHandshake(frame: Uint8Array, bytesMax: number = HANDSHAKE_BYTES_MAX): Handshake | undefined {
+  if (frame.length < PREFIX_BYTES || frame.length > bytesMax) return undefined;
   const reader = new Reader(frame);
   if (reader.u32() !== frame.length - 4 || reader.u32() !== MAGIC) return undefined;
   const message = handshake.read(reader);
@@ -126,6 +134,8 @@ function isSound(message: Handshake): boolean {
     case "welcome":
       return isOffset(message.offset) && isRecord(message.record);
     case "refusal":
+    case "inquiry":
+    case "report":
       return true;
   }
 }

@@ -16,6 +16,7 @@ import { Dial, KEEP_ALIVE_MS } from "./dial.ts";
 import {
   commonVersion,
   type Hello,
+  type Inquiry,
   handshakeFrame,
   type RefusalCode,
   type Refused,
@@ -263,6 +264,7 @@ export class TcpNetwork implements Network {
 
   readonly #callerEvents: CallerEvents = {
     hello: (caller, hello) => this.#greeted(caller, hello),
+    inquiry: (caller, inquiry) => this.#inquired(caller, inquiry),
     settled: (caller) => this.#settled(caller),
     garbage: (caller, what) => {
       this.#counters.garbage++;
@@ -276,6 +278,13 @@ export class TcpNetwork implements Network {
     if (fromRemote === 0) this.#halfOpenPerRemote.delete(caller.remoteHost);
     else this.#halfOpenPerRemote.set(caller.remoteHost, fromRemote);
     for (const [id, held] of this.#held) if (held.caller === caller) this.#held.delete(id);
+  }
+
+  #inquired(caller: Caller, inquiry: Inquiry): void {
+    const { versionOldest, versionNewest } = this.#limits;
+    const version = commonVersion(versionOldest, versionNewest, inquiry.versionOldest, inquiry.versionNewest);
+    if (version === undefined) caller.refuse("version", `this node speaks versions ${versionOldest} to ${versionNewest}`);
+    else caller.finish(handshakeFrame({ kind: "report", version, report: this.#started().sink.report() }));
   }
 
   #greeted(caller: Caller, hello: Hello): void {

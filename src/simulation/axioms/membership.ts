@@ -6,7 +6,7 @@
  * view's members look like does not matter, so {a, b} may shrink to {b} when both accepted (rule A5). Two primaries show
  * themselves as two proposals installed under one number; the first view has nobody to accept it and so must be unique.
  */
-import { isQuorum, type NodeId } from "../../protocol/view.ts";
+import type { NodeId } from "../../protocol/view.ts";
 import { CLUSTER, type Delivery, type EventOf, type Member, NEVER, type Run, type Stay, type ViewRun } from "./run.ts";
 import { type Checker, Findings, type Violation } from "./violation.ts";
 
@@ -238,6 +238,13 @@ function checkDirectory(run: Run): Violation[] {
     }
   }
   return found.violations;
+}
+
+/** M3's own words, apart from the protocol's, which are what is judged. */
+function isQuorum(members: readonly NodeId[], accepted: (id: NodeId) => boolean): boolean {
+  const count = members.filter(accepted).length;
+  const [oldest] = members;
+  return count * 2 > members.length || (count * 2 === members.length && oldest !== undefined && accepted(oldest));
 }
 
 function installOf(run: Run, stay: Stay): EventOf<"install"> {
