@@ -43,7 +43,10 @@ async function main(args: readonly string[]): Promise<void> {
 function ended(error: unknown, json: boolean): Exit {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return EXIT.ok;
-    const problem = error.message.replace(/^error: /, "").replace(/\.$/, "").replaceAll("\n", " ");
+    const problem = error.message
+      .replace(/^error: /, "")
+      .replace(/\.$/, "")
+      .replaceAll("\n", " ");
     new Output(json).error(new CoterieError("invalid-option", problem, { remedy: "See --help." }));
     return EXIT.usage;
   }

@@ -139,8 +139,8 @@ export class Member implements FlushHost {
     return this.#queries.open();
   }
 
-  queryDelivered(query: number, members: readonly NodeId[]): void {
-    this.#queries.delivered(query, members);
+  queryDelivered(query: number, members: readonly NodeId[], view: number): void {
+    this.#queries.delivered(query, members, view);
   }
 
   closeQuery(query: number): void {
@@ -323,7 +323,8 @@ export class Member implements FlushHost {
     );
     if (this.#blocked) this.#epoch.pause();
     this.#show({ kind: "install", group: this.group, view });
-    this.#queries.installed(view.members);
+    const loadingAnew = step.transfers.filter(({ since }) => since === view.number).map(({ joiner }) => joiner);
+    this.#queries.installed(view.number, view.members, loadingAnew);
     for (const flush of this.#pending) {
       flush.crossedView = true;
       flush.target = undefined;

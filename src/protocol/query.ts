@@ -9,6 +9,8 @@ import type { NodeId } from "./view.ts";
 interface Query {
   /** Who has not answered; undefined until the query is delivered here. */
   awaited: Set<NodeId> | undefined;
+  /** The number of the view in which it was delivered here. */
+  view: number;
   /** Who has answered before the query was delivered here. */
   readonly early: Set<NodeId>;
 }
@@ -29,6 +31,8 @@ export class Queries {
   readonly #assemblies = new Map<string, Assembly>();
   /** The members of the newest view. */
   #members: ReadonlySet<NodeId> = new Set();
+  /** Joiners, with the number of the view from whose start on they have the messages, not the state, of the group. */
+  readonly #answersFrom = new Map<NodeId, number>();
   #next = 1;
 
   constructor(group: number, effects: Effects) {
@@ -39,7 +43,7 @@ export class Queries {
   open(): number {
     const query = this.#next;
     this.#next = query === 0xffff_ffff ? 1 : query + 1;
-    this.#open.set(query, { awaited: undefined, early: new Set() });
+    this.#open.set(query, { awaited: undefined, view: 0, early: new Set() });
     return query;
   }
 
@@ -48,11 +52,12 @@ export class Queries {
     for (const key of this.#assemblies.keys()) if (key.startsWith(`${query} `)) this.#assemblies.delete(key);
   }
 
-  /** The query was delivered here: `members` will answer. */
-  delivered(query: number, members: readonly NodeId[]): void {
+  /** The query was delivered here in view number `view`: `members` will answer. */
+  delivered(query: number, members: readonly NodeId[], view: number): void {
     const open = this.#open.get(query);
     if (open === undefined) return;
     open.awaited = new Set(members.filter((member) => !open.early.has(member)));
+    open.view = view;
     // The delivery may have been the last act of an epoch whose successor is already in place.
     this.#reportLeft(query, open);
   }
@@ -75,17 +80,24 @@ export class Queries {
     this.#completeIfAnswered(query, open);
   }
 
-  /** A view was installed: those who are not in it will not answer. */
-  installed(members: readonly NodeId[]): void {
+  /**
+   * A view was installed: those who are not in it will not answer. Nor will those whose state transfer has begun anew with
+   * it: what was delivered before is in the state that they load, and they answer none of it.
+   */
+  installed(view: number, members: readonly NodeId[], loadingAnew: readonly NodeId[]): void {
     this.#members = new Set(members);
+    for (const member of loadingAnew) this.#answersFrom.set(member, view);
+    for (const member of this.#answersFrom.keys()) if (!this.#members.has(member)) this.#answersFrom.delete(member);
     for (const [query, open] of this.#open) this.#reportLeft(query, open);
   }
 
   #reportLeft(query: number, open: Query): void {
     for (const member of [...(open.awaited ?? [])]) {
-      if (this.#members.has(member)) continue;
+      const isGone = !this.#members.has(member);
+      if (!isGone && open.view >= (this.#answersFrom.get(member) ?? 0)) continue;
       open.awaited?.delete(member);
-      this.#effects.perform({ kind: "reply", group: this.#group, query, from: member, status: "left", value: NOTHING });
+      const status = isGone ? "left" : "null";
+      this.#effects.perform({ kind: "reply", group: this.#group, query, from: member, status, value: NOTHING });
     }
     this.#completeIfAnswered(query, open);
   }

@@ -55,7 +55,7 @@ class Attendance implements Membership {
   }
 
   queryDelivered(query: number, members: readonly NodeId[]): void {
-    this.#member()?.queryDelivered(query, members);
+    this.#member()?.queryDelivered(query, members, this.view.number);
   }
 
   closeQuery(query: number): void {

@@ -61,6 +61,8 @@ class Endpoint implements Network {
   readonly host: string;
   readonly sink: NetworkSink;
   readonly peers = new Map<NodeId, NodeRecord>();
+  readonly dialling = new Set<NodeId>();
+  readonly evidence = new Map<NodeId, string>();
   /** Directions with frames of this turn. */
   readonly unsent: { readonly link: Link; readonly side: 0 | 1 }[] = [];
   alive = true;
@@ -84,6 +86,7 @@ class Endpoint implements Network {
   }
 
   unlink(id: NodeId): void {
+    this.evidence.delete(id);
     if (this.peers.delete(id)) this.#fabric.forget(this, id);
   }
 
@@ -111,7 +114,8 @@ class Endpoint implements Network {
   }
 }
 
-const REDIAL_MS = 40;
+const REDIAL_MS = 20;
+const REDIAL_MS_MAX = 400;
 const LANES = ["bulk", "control"] as const;
 
 export class Fabric {
@@ -222,7 +226,8 @@ export class Fabric {
   }
 
   dial(from: Endpoint, peer: NodeRecord): void {
-    this.#later(from, () => this.#handshake(from, peer));
+    from.dialling.add(peer.id);
+    this.#later(from, () => this.#handshake(from, peer, 0));
   }
 
   forget(from: Endpoint, id: NodeId): void {
@@ -261,24 +266,25 @@ export class Fabric {
     return link?.directions[link.ends[0] === from ? 0 : 1].backlogBytes ?? 0;
   }
 
-  #handshake(from: Endpoint, peer: NodeRecord): void {
+  #handshake(from: Endpoint, peer: NodeRecord, attempt: number): void {
+    from.dialling.delete(peer.id);
     if (!from.alive || !from.peers.has(peer.id)) return;
     const listening = this.#byAddress.get(peer.address);
     if (listening === undefined) {
       // Nobody listens: the host answers at once, if it can be reached.
       if (!this.rule(from.host, peer.address).cut && !this.rule(peer.address, from.host).cut) {
-        this.#tell(from, () => from.sink.linkDown(peer.id, "refused"));
+        this.#prove(from, peer.id, "refused");
       }
-      this.#redial(from, peer);
+      this.#redial(from, peer, attempt + 1);
       return;
     }
     if (!this.#reach(from, listening)) {
-      this.#redial(from, peer);
+      this.#redial(from, peer, attempt + 1);
       return;
     }
     if (listening.record.id !== peer.id) {
-      this.#tell(from, () => from.sink.linkDown(peer.id, "replaced"));
-      this.#redial(from, peer);
+      this.#prove(from, peer.id, "replaced");
+      this.#redial(from, peer, attempt + 1);
       return;
     }
     const existing = this.#links.get(linkKey(from.record.id, peer.id));
@@ -286,18 +292,19 @@ export class Fabric {
     const refusal = listening.sink.admit(from.record, from.sink.identity().cluster);
     if (refusal !== undefined) {
       this.#tell(from, () => from.sink.refused(peer.address, refusal, ""));
-      this.#redial(from, peer);
+      this.#redial(from, peer, attempt + 1);
       return;
     }
     if (!listening.peers.has(from.record.id)) {
       this.#tell(listening, () => listening.sink.called(from.record, from.sink.identity().cluster));
-      this.#redial(from, peer);
+      this.#redial(from, peer, attempt + 1);
       return;
     }
     const link = existing ?? this.#make(from, listening);
     link.up = true;
     for (const end of SIDES) {
       const [own, other] = [link.ends[end], link.ends[end === 0 ? 1 : 0]];
+      own.evidence.delete(other.record.id);
       this.#tell(own, () => {
         if (link.up) own.sink.linkUp(other.record.id);
       });
@@ -376,10 +383,19 @@ export class Fabric {
     return a.alive && b.alive && !this.rule(a.host, b.host).cut && !this.rule(b.host, a.host).cut;
   }
 
-  #redial(from: Endpoint, peer: NodeRecord): void {
-    if (!from.alive) return;
-    const time = this.#clock.now + REDIAL_MS * (0.5 + this.#random.fraction());
-    this.#clock.at(time, () => this.#handshake(from, peer), from.host);
+  /** Dials again after a while, ever more seldom. */
+  #redial(from: Endpoint, peer: NodeRecord, attempt = 0): void {
+    if (!from.alive || from.dialling.has(peer.id)) return;
+    from.dialling.add(peer.id);
+    const time = this.#clock.now + Math.min(REDIAL_MS_MAX, REDIAL_MS * 2 ** attempt) * (0.5 + this.#random.fraction());
+    this.#clock.at(time, () => this.#handshake(from, peer, attempt), from.host);
+  }
+
+  /** Evidence against a node is told once, until its link is up again. */
+  #prove(from: Endpoint, id: NodeId, evidence: "refused" | "replaced"): void {
+    if (from.evidence.get(id) === evidence) return;
+    from.evidence.set(id, evidence);
+    this.#tell(from, () => from.sink.linkDown(id, evidence));
   }
 
   #later(from: Endpoint, action: () => void): void {

@@ -7,8 +7,8 @@ import type { Property } from "./axioms/index.ts";
 
 export interface Mutant {
   readonly name: string;
-  /** The promise that the bug breaks; it may break others, too. M5 is convergence. */
-  readonly violates: Property | "M5";
+  /** What the bug breaks, perhaps among others: a promise, convergence (M5), or an assertion of the code itself. */
+  readonly violates: Property | "M5" | "assert";
   /** The compiled file, from the package's `dist`. */
   readonly file: string;
   /** What to change; it is there exactly once. */
@@ -26,7 +26,6 @@ const FLUSH = "protocol/membership/flush.js";
 const MEMBER = "protocol/member.js";
 const QUERIES = "protocol/query.js";
 const TOTAL = "protocol/multicast/total.js";
-const TRANSFER = "protocol/membership/transfer.js";
 
 const clusterMutants: readonly Mutant[] = [
   {
@@ -46,32 +45,16 @@ const clusterMutants: readonly Mutant[] = [
     why: "A late install of an earlier view takes the node back to it.",
   },
   {
-    name: "no-promise-check",
-    violates: "M3",
-    file: AGREEMENT,
-    find: "if (isLower(ballot, this.#promised)) {",
-    replace: "if (ballot.round === 0) {",
-    why: "A2: phase 2 does not check the promise again, so two proposals of one instance can be decided.",
-  },
-  {
     name: "inherited-ignored",
-    violates: "M3",
+    violates: "M2",
     file: AGREEMENT,
     find: "const proposal = this.#inherited(attempt.promises) ?? this.#fresh(attempt.promises);",
     replace: "const proposal = this.#fresh(attempt.promises) ?? this.#inherited(attempt.promises);",
     why: "A2: a proposal that may have been decided is not finished; the next proposer decides another one.",
   },
   {
-    name: "inherited-lowest",
-    violates: "M3",
-    file: AGREEMENT,
-    find: "isLower(highest.ballot, accepted.ballot)",
-    replace: "isLower(accepted.ballot, highest.ballot)",
-    why: "A2: of several accepted proposals that of the lowest ballot is taken.",
-  },
-  {
     name: "merged-into-inherited",
-    violates: "M3",
+    violates: "M2",
     file: AGREEMENT,
     find: "return { ...highest.proposal, holders:",
     replace: "return { ...highest.proposal, ...this.#host.compose(), holders:",
@@ -111,7 +94,7 @@ const clusterMutants: readonly Mutant[] = [
   },
   {
     name: "accept-without-hold",
-    violates: "B1",
+    violates: "assert",
     file: AGREEMENT,
     find: "if (accepting === undefined || this.#epoch.gaps(accepting.proposal.cut).length > 0)",
     replace: "if (accepting === undefined)",
@@ -153,19 +136,14 @@ const flushMutants: readonly Mutant[] = [
     why: "C3: the first hold suffices, so a member drains what it alone holds and dies with it (trace 1).",
   },
   {
-    name: "late-hold-counts",
-    violates: "D8",
-    file: FLUSH,
-    find: "|| message.target !== target.number)",
-    replace: '|| (message.target !== target.number && message.kind !== "hold"))',
-    why: "C1, C3: holds of an older target count for the newer one (trace 2).",
-  },
-  {
     name: "report-without-freeze",
     violates: "D3",
-    file: EPOCH,
-    find: "packet.release();\n            return;\n        }\n        if (this.#frozen || this.#paused)",
-    replace: "packet.release();\n            return;\n        }\n        if (this.#paused)",
+    file: FLUSH,
+    find: "this.#host.epoch?.freeze();\n        this.#report(target);\n    }\n    receive(",
+    replace:
+      "const { epoch } = this.#host;\n" +
+      "        if (epoch !== undefined) epoch.drain = (cut) => (epoch.freeze(), Object.getPrototypeOf(epoch).drain.call(epoch, cut));\n" +
+      "        this.#report(target);\n    }\n    receive(",
     why: "C2: a member acknowledges and delivers after its report what the cut does not cover (trace 5).",
   },
   {
@@ -186,7 +164,7 @@ const flushMutants: readonly Mutant[] = [
   },
   {
     name: "laggards-skipped",
-    violates: "D3",
+    violates: "M5",
     file: FLUSH,
     find: "const step = this.#behind(current) ?? ",
     replace: "const step = ",
@@ -194,7 +172,7 @@ const flushMutants: readonly Mutant[] = [
   },
   {
     name: "cut-minimum",
-    violates: "D8",
+    violates: "D3",
     file: FLUSH,
     find: "if (count <= (cut[sender] ?? -1))",
     replace: "if (count >= (cut[sender] ?? Infinity))",
@@ -229,31 +207,31 @@ const flushMutants: readonly Mutant[] = [
 
 const multicastMutants: readonly Mutant[] = [
   {
-    name: "duplicate-accepted",
+    name: "sent-again",
     violates: "D1",
-    file: "protocol/multicast/stream.js",
-    find: "if (seqno < this.received)",
-    replace: "if (seqno < this.#base)",
-    why: "A packet that was fetched in a flush and comes from its sender, too, is taken twice.",
-  },
-  {
-    name: "early-packets-twice",
-    violates: "D1",
-    file: EPOCH,
-    find: "this.#walked[sender] = seqno + 1;",
-    replace: "if (!this.#frozen) this.#walked[sender] = seqno + 1;",
-    why: "The drain does not note what it has passed to the delivery rules.",
-  },
-  {
-    name: "stale-epoch-accepted",
-    violates: "D2",
     file: MEMBER,
-    find: "if (epoch !== undefined && packet.epoch === epoch.number) {",
-    replace: "if (epoch !== undefined && packet.epoch <= epoch.number) {",
-    why: "A late packet of an earlier view is taken for one of the present view.",
+    find: "before.drain(step.cut);",
+    replace: `for (const { bytes, flavour } of before.packets(before.rank, before.stability.stable(before.rank), 1e9)) {
+                const view = new DataView(bytes.buffer, bytes.byteOffset);
+                for (let at = 32, size = 0; flavour !== 4 && at < bytes.length; at += 8 + size) {
+                    size = view.getUint32(at, true);
+                    this.#outgoing.append(flavour, view.getUint32(at + 4, true), bytes.subarray(at + 8, at + 8 + size));
+                }
+            }
+            before.drain(step.cut);`,
+    why: "What a member does not know to be held by all it sends again in the next view, although the drain delivers it.",
   },
   {
-    name: "drain-reversed",
+    name: "view-before-deliveries",
+    violates: "D2",
+    file: "runtime/driver.js",
+    find: "for (const effect of this.#effects.take())",
+    replace:
+      'for (const effect of [...this.#effects.take()].sort((a, b) => (b.kind === "install") - (a.kind === "install")))',
+    why: "A new view is shown before the last deliveries of the old one.",
+  },
+  {
+    name: "safe-jumps-queue",
     violates: "D5",
     file: TOTAL,
     find: "this.#unordered[sender]?.push(packet);",
@@ -262,12 +240,12 @@ const multicastMutants: readonly Mutant[] = [
     why: "A safe packet jumps the queue of its sender's ordered packets.",
   },
   {
-    name: "order-by-arrival",
+    name: "order-by-rank",
     violates: "D7",
     file: TOTAL,
-    find: "if (sender === SEQUENCER)\n            this.#runs.push",
-    replace: "if (true)\n            this.#runs.push",
-    why: "Total messages are delivered as they come, without waiting for the sequencer.",
+    find: "this.#runs.push({ sender, upTo, announcedBy: packet.seqno });",
+    replace: "this.#runs.unshift({ sender, upTo, announcedBy: packet.seqno });",
+    why: "The newest run of the order is delivered first, by those who have it.",
   },
   {
     name: "order-skips-gap",
@@ -395,14 +373,6 @@ const serviceMutants: readonly Mutant[] = [
     find: "const gated = this.#gate ?? [];",
     replace: 'const gated = (this.#gate ?? []).filter((effect) => effect.kind !== "deliver");',
     why: "What was delivered while the state was under way is not replayed.",
-  },
-  {
-    name: "halves-of-two-states",
-    violates: "ST1",
-    file: TRANSFER,
-    find: "if (message.view !== this.since || message.index !== this.#next)",
-    replace: "if (message.view > this.since || message.index !== this.#next)",
-    why: "Chunks of a transfer that was given up go into the one that replaced it.",
   },
   {
     name: "stateless-heirs",

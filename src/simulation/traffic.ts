@@ -13,7 +13,7 @@ export interface TrafficOptions {
 }
 
 const FLAVOURS = [FIFO, FIFO, TOTAL, TOTAL, SAFE] as const;
-const CARE_MS = 100;
+const CARE_MS = 250;
 
 export class Traffic {
   readonly #world: World;

@@ -5,14 +5,12 @@
  */
 export class Reader {
   readonly #bytes: Uint8Array;
-  readonly #view: DataView;
   #at: number;
   readonly #end: number;
   #failed = false;
 
   constructor(bytes: Uint8Array, from = 0, end = bytes.length) {
     this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#at = from;
     this.#end = end;
   }
@@ -36,19 +34,21 @@ export class Reader {
   }
 
   u8(): number {
-    return this.#take(1) ? this.#view.getUint8(this.#at - 1) : 0;
+    return this.#take(1) ? (this.#bytes[this.#at - 1] as number) : 0;
   }
 
   u16(): number {
-    return this.#take(2) ? this.#view.getUint16(this.#at - 2, true) : 0;
+    return this.u8() + this.u8() * 0x100;
   }
 
   u32(): number {
-    return this.#take(4) ? this.#view.getUint32(this.#at - 4, true) : 0;
+    return this.u16() + this.u16() * 0x1_0000;
   }
 
   f64(): number {
-    return this.#take(8) ? this.#view.getFloat64(this.#at - 8, true) : 0;
+    if (!this.#take(8)) return 0;
+    const { buffer, byteOffset } = this.#bytes;
+    return new DataView(buffer, byteOffset + this.#at - 8, 8).getFloat64(0, true);
   }
 
   varint(): number {

@@ -36,7 +36,8 @@ export type MemberEvent = { readonly at: number } & (
   | { readonly kind: "view"; readonly group: string; readonly view: GroupView }
   | { readonly kind: "cluster"; readonly view: ClusterView }
   | { readonly kind: "status"; readonly status: string }
-  | { readonly kind: "ended" | "excluded"; readonly group: string; readonly error: ErrorReport }
+  | { readonly kind: "ended"; readonly group: string; readonly error: ErrorReport }
+  | { readonly kind: "excluded"; readonly group: string; readonly error: ErrorReport }
   | {
       readonly kind: "log";
       readonly level: string;

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type MemberProcess, monotonicMs } from "./member-process.ts";
 import { Partitions } from "./partitions.ts";
-import { areNames, figure, type Tally, Trial } from "./trial.ts";
+import { areNames, entersAgain, figure, statusesOf, type Tally, Trial } from "./trial.ts";
 
 const NAMES = ["ann", "bob", "cy", "dee", "eve"];
 
@@ -74,7 +74,9 @@ describe("two of five that are cut off", () => {
     for (const each of two) {
       const ended = await each.event("ended", () => true, from.get(each));
       expect(ended.error).toMatchObject({ class: "ExcludedError", code: "excluded" });
-      await each.event("status", ({ status }) => status === "primary", from.get(each));
+      await entersAgain(each, from.get(each) ?? 0);
+      // At no time did it serve what was stale.
+      expect(statusesOf(each, from.get(each))).toEqual(["blocked", "excluded", "joining", "primary"]);
       await each.call("join", "ledger");
     }
     figure("healing to the return of the two with the state, ms", monotonicMs() - healedAt);
@@ -126,7 +128,7 @@ describe("two that cannot reach each other, though the others reach both", () =>
     expect(ended.error.code).toBe("excluded");
     for (const each of others) await each.call("send", "ledger", "safeSend", "append", each.slot, 1);
     network.heal();
-    await younger.event("status", ({ status }) => status === "primary", since);
+    await entersAgain(younger, since);
     await younger.call("join", "ledger");
     await younger.call("stopLoad");
     await lostNothing(others, members, 2);

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { nodeName } from "../../src/protocol/view.ts";
 import type { MemberProcess } from "./member-process.ts";
-import { areNames, figure, type Tally, Trial, viewOf } from "./trial.ts";
+import { areNames, entersAgain, figure, type Tally, Trial, viewOf } from "./trial.ts";
 
 /** From SIGSTOP to the new view at all others, with the default failure time. */
 const EXCLUSION_MS_MAX = 4000;
@@ -20,22 +20,38 @@ async function loaded(members: readonly MemberProcess[]): Promise<void> {
   for (const member of members) await member.call("send", "ledger", "safeSend", "append", member.slot, 0);
 }
 
+/** A node that joins the cluster and leaves it, again and again until then: every time there is another view. */
+async function comesAndGoes(visitor: MemberProcess, until: Promise<unknown>): Promise<void> {
+  let isOver = false;
+  const over = (): void => {
+    isOver = true;
+  };
+  until.then(over, over);
+  while (!isOver) {
+    await visitor.call("start", { name: visitor.name, discovery: trial.discovery });
+    await visitor.call("close");
+  }
+}
+
 describe("a process that is stopped", () => {
-  it.each(["youngest", "oldest"])("is excluded within 4 s, if it is the %s too, learns it when it goes on, and comes back as a new incarnation", async (which) => {
+  it.each(["youngest", "oldest"])("is excluded within 4 s (the %s of three), whoever comes and goes meanwhile; it learns it when it goes on, and comes back as a new incarnation", async (which) => {
     const members = await trial.members(["ann", "bob", "cy"]);
     const paused = which === "oldest" ? members[0] : members[2];
     if (paused === undefined) throw new Error("no members");
     const others = members.filter((member) => member !== paused);
     const names = others.map(({ name }) => name);
     const before = await paused.call<string>("self");
+    const visitor = await trial.launch("visitor");
     await loaded(members);
 
     const from = others.map(({ events }) => events.length);
     const since = paused.events.length;
     const pausedAt = paused.pause();
-    const views = await Promise.all(
+    const excluding = Promise.all(
       others.map((other, index) => other.view("ledger", (view) => areNames(view, names), from[index])),
     );
+    await comesAndGoes(visitor, excluding);
+    const views = await excluding;
     const exclusionMs = Math.max(...views.map(({ at }) => at)) - pausedAt;
     figure(`SIGSTOP of the ${which} of three to the view without it, ms`, exclusionMs);
     expect(exclusionMs).toBeLessThanOrEqual(EXCLUSION_MS_MAX);
@@ -53,7 +69,7 @@ describe("a process that is stopped", () => {
     expect(await paused.refusal("send", "ledger", "send", "count", 0, 1)).toMatchObject({ class: "ExcludedError" });
     expect(await paused.refusal("read", "ledger")).toMatchObject({ code: "excluded" });
 
-    await paused.event("status", ({ status }) => status === "primary", since);
+    await entersAgain(paused, since);
     const after = await paused.call<string>("self");
     expect(nodeName(after)).toBe(nodeName(before));
     expect(after).not.toBe(before);

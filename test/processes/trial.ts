@@ -142,6 +142,19 @@ export function viewOf(member: MemberProcess, group: string, names: readonly str
   });
 }
 
+/** The statuses of the member's node, from event number `from` on. */
+export function statusesOf(member: MemberProcess, from = 0): string[] {
+  return member.events.slice(from).flatMap((event) => (event.kind === "status" ? [event.status] : []));
+}
+
+/** Waits until a node that was excluded after event number `from` is in the cluster again, as another incarnation. */
+export async function entersAgain(member: MemberProcess, from: number): Promise<void> {
+  await member.until("its return to the cluster", () => {
+    const statuses = statusesOf(member, from);
+    return statuses.includes("joining") && statuses.at(-1) === "primary" ? true : undefined;
+  });
+}
+
 /** Whether the view consists of just these nodes. */
 export function areNames(view: GroupView, names: readonly string[]): boolean {
   const present = view.members.map(nodeName);

@@ -136,7 +136,7 @@ export class Course {
     for (const each of members) each.tell({ kind: "leave" });
     await this.#within("a member does not leave", Promise.all(members.map(({ ended }) => ended)));
     this.endedAt = machineTime();
-    this.#timeline.remark(this.endedAt, "all have left, in good order");
+    this.#timeline.left(this.endedAt, "all have left, in good order");
   }
 
   #start(name: string): MemberProcess {
@@ -192,9 +192,9 @@ export class Course {
       if (this.#problem !== undefined) throw this.#problem;
       const rates = new Map<string, number>();
       for (const each of this.running) {
-        const from = before.get(each.name);
+        const from = before.get(each.name) ?? { at: each.last("joined")?.at ?? 0, delivered: 0 };
         const to = each.last("tick");
-        if (from === undefined || to === undefined || to.at <= from.at) continue;
+        if (to === undefined || to.at <= from.at) continue;
         rates.set(each.name, ((to.delivered - from.delivered) * 1000) / (to.at - from.at));
       }
       this.#timeline.rates(machineTime(), rates, row === 0 ? remark : "");

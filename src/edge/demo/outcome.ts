@@ -3,21 +3,14 @@
  */
 import { existsSync } from "node:fs";
 import type { HistoryEvent } from "../../protocol/history.ts";
-import type { NodeId } from "../../protocol/view.ts";
+import { type NodeId, nodeName } from "../../protocol/view.ts";
 import { CHECKERS, check } from "../../simulation/axioms/index.ts";
 import type { Course } from "./course.ts";
 import { readJournal } from "./journal.ts";
 import type { FromMember } from "./messages.ts";
 import type { MemberProcess } from "./processes.ts";
 import { Record, type Testimony } from "./record.ts";
-import {
-  compareOrders,
-  countLost,
-  deliveriesPerSecond,
-  longestPauseMs,
-  stateTransferMs,
-  viewChangeMs,
-} from "./verdict.ts";
+import { compareOrders, countLost, deliveriesPerSecond, longestPauseMs } from "./verdict.ts";
 
 export const VIEW_CHANGE_MS_MAX = 500;
 
@@ -106,8 +99,8 @@ export function judge(course: Course, seconds: number, failure: string | undefin
   const reports = stayed.flatMap(({ report }) => report ?? []);
   const { trafficAt, togetherAt, stoppedAt } = course;
   const killedAt = course.victim?.killedAt;
-  const changeMs = killedAt === undefined ? undefined : viewChangeMs(record, killed, killedAt, survivors);
-  const transferMs = successor === undefined ? undefined : stateTransferMs(record, successor.node);
+  const changeMs = viewChangeMs(course, killed, survivors);
+  const transferMs = stateTransferMs(course, successor?.node);
   const restartedAt = course.successor?.at;
   const joinedAt = course.successor?.last("joined")?.at;
   const rate = (from: number | undefined, to: number | undefined, of: readonly NodeId[]): number =>
@@ -226,6 +219,25 @@ function handlerOpinion(
   if (ofKilled.size > 1) problems.push(`the survivors' handlers saw different updates of ${killed}`);
   if (lost > 0) problems.push(`${lost} updates never came to a handler`);
   return { lost, duplicated, problems };
+}
+
+/** From the kill until every survivor's `onView` was called with a view without the killed member. */
+function viewChangeMs({ views, victim }: Course, killed: NodeId, survivors: readonly NodeId[]): number | undefined {
+  const killedAt = victim?.killedAt;
+  const change = views.findIndex(({ members }) => members.includes(killed)) + 1;
+  const view = views.slice(change).find(({ members }) => !members.includes(killed));
+  const times = survivors.flatMap((node) => view?.installedAt.get(nodeName(node)) ?? []);
+  if (killedAt === undefined || times.length === 0 || times.length < survivors.length) return undefined;
+  return Math.max(...times) - killedAt;
+}
+
+/** From the view that admits a member, at whoever is the first to install it, until the member has the state and begins. */
+function stateTransferMs({ views }: Course, joiner: NodeId | undefined): number | undefined {
+  const view = joiner === undefined ? undefined : views.find(({ members }) => members.includes(joiner));
+  if (view === undefined || joiner === undefined) return undefined;
+  const begun = view.installedAt.get(nodeName(joiner));
+  const others = [...view.installedAt].filter(([name]) => name !== nodeName(joiner)).map(([, at]) => at);
+  return begun === undefined || others.length === 0 ? undefined : begun - Math.min(...others);
 }
 
 function deliveredAt(record: Record, node: NodeId): number {

@@ -52,10 +52,10 @@ function table(outcome: Outcome, output: Output): void {
   output.line();
   const { viewChangeMs: changeMs } = outcome;
   const isQuick = changeMs !== null && changeMs <= VIEW_CHANGE_MS_MAX;
-  row("new view after", ms(changeMs), `from SIGKILL, at all survivors; at most ${VIEW_CHANGE_MS_MAX} allowed`, isQuick);
+  row("new view after", ms(changeMs), `from SIGKILL, at all survivors (${VIEW_CHANGE_MS_MAX} allowed)`, isQuick);
   row("longest pause", ms(outcome.longestPauseMs), "without a delivery at a survivor");
-  row("state transfer", ms(outcome.stateTransferMs), "from the view that admits it to the whole state");
-  row("restart", ms(outcome.restartMs), "from the new process to a member with the state");
+  row("state transfer", ms(outcome.stateTransferMs), "from its admission to the whole state");
+  row("restart", ms(outcome.restartMs), "from a new process to a full member");
   row("deliveries a second", figure(outcome.deliveriesPerSecondBefore), "at each member, before the kill");
   row("", figure(outcome.deliveriesPerSecondAfter), `at the survivors, without ${killed}'s updates`);
   row("", figure(outcome.deliveriesPerSecondTogether), "with all three again");
@@ -78,12 +78,12 @@ function rowsOn(output: Output): Row {
 function next(output: Output): void {
   const { bold, dim } = output.colours;
   const rows = [
-    ["coterie simulate", "the same code on simulated machines, under worse"],
-    ["coterie simulate --list-mutants", "bugs to plant, which the checkers must catch"],
-    ["coterie status", "the nodes that run on this machine"],
+    ["npx coterie simulate", "the same code, simulated, under worse"],
+    ["npx coterie simulate --list-mutants", "bugs to plant, to see them caught"],
+    ["npx coterie status", "the nodes that run on this machine"],
   ] as const;
   output.line(`\n${bold("Next")}\n`);
-  for (const [command, about] of rows) output.line(`  ${command.padEnd(33)}${dim(about)}`);
+  for (const [command, about] of rows) output.line(`  ${command.padEnd(38)}${dim(about)}`);
 }
 
 function ms(value: number | null): string {

@@ -28,8 +28,8 @@ export class Timeline {
   begin(at: number): void {
     this.#begunAt = at;
     const { bold, dim } = this.#output.colours;
-    const cells = [...this.#lives.keys()].map((name) => bold(name.padEnd(CELL)));
-    this.#output.line(`${dim("s".padStart(GUTTER - 2))}  ${cells.join("")}`);
+    const cells = [...this.#lives.keys()].map((name) => bold(name) + " ".repeat(CELL - name.length));
+    this.#output.line(`${dim("s".padStart(GUTTER - 2))}  ${cells.join("")}`.trimEnd());
   }
 
   starts(at: number, names: readonly string[], remark: string): void {
@@ -42,6 +42,12 @@ export class Timeline {
     const { red, bold } = this.#output.colours;
     this.#lives.set(name, "dead");
     this.#row(at, new Map([[name, red(bold("✖".padEnd(CELL)))]]), remark);
+  }
+
+  left(at: number, remark: string): void {
+    const cells = new Map<string, string>();
+    for (const [name, life] of this.#lives) if (life === "running") cells.set(name, "□".padEnd(CELL));
+    this.#row(at, cells, remark);
   }
 
   /** A view at those who installed it. */

@@ -82,29 +82,6 @@ function isPrefix(shorter: readonly string[], longer: readonly string[]): boolea
   return shorter.every((message, index) => longer[index] === message);
 }
 
-/** From the kill until every survivor had installed a view without the killed member; undefined when one did not. */
-export function viewChangeMs(
-  record: Record,
-  killed: NodeId,
-  killedAt: number,
-  survivors: readonly NodeId[],
-): number | undefined {
-  const times = survivors.map((node) => {
-    const stay = record.staysOf(node).find((each) => each.installedAt > killedAt && !each.members.includes(killed));
-    return stay?.installedAt;
-  });
-  const installed = times.filter((time) => time !== undefined);
-  return installed.length < survivors.length ? undefined : Math.max(...installed) - killedAt;
-}
-
-/** From the view that admitted a member, at whoever installed it first, until the member had the state and began. */
-export function stateTransferMs(record: Record, joiner: NodeId): number | undefined {
-  const first = record.staysOf(joiner)[0];
-  const admissions = record.stays.filter(({ node, members }) => node !== joiner && members.includes(joiner));
-  if (first === undefined || admissions.length === 0) return undefined;
-  return first.installedAt - Math.min(...admissions.map(({ installedAt }) => installedAt));
-}
-
 /** Updates delivered per second at a member on average, between two times. */
 export function deliveriesPerSecond(record: Record, nodes: readonly NodeId[], from: number, to: number): number {
   if (nodes.length === 0 || to <= from) return 0;

@@ -143,7 +143,9 @@ function conclusion(ran: Ran, output: Output): void {
     output.line(`${red("✖")} The planted bug was caught: it violates ${violated.join(", ")} (seed ${seed}).`);
   } else if (violated.length > 0) {
     const missing = mutant === undefined ? "" : ` The planted bug should have violated ${mutant.violates}.`;
-    output.line(`${red("✖")} Violated: ${violated.join(", ")}, in ${count(summary.failedSeeds.length, "run")}.${missing}`);
+    output.line(
+      `${red("✖")} Violated: ${violated.join(", ")}, in ${count(summary.failedSeeds.length, "run")}.${missing}`,
+    );
   } else if (mutant !== undefined) {
     output.line(`${yellow("!")} The planted bug was not caught in ${count(summary.seeds, "run")}.`);
   } else {

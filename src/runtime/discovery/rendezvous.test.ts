@@ -19,7 +19,7 @@ import { afterEach, describe, expect, test, vi } from "vitest";
 import { Random } from "../../base/random.ts";
 import { type Discovery, DiscoveryError, type Founding } from "./discovery.ts";
 import { LOCK_PATH_BYTES_MAX } from "./lock.ts";
-import { defaultDirectory, rendezvous } from "./rendezvous.ts";
+import { defaultDirectory, rendezvous, residents } from "./rendezvous.ts";
 
 const directories: string[] = [];
 const opened: Discovery[] = [];
@@ -353,4 +353,34 @@ test("a directory can be shared by the nodes of one process", async () => {
   mkdirSync(join(directory, "sub"));
   const [first, second] = [await open(directory, 1), await open(directory, 2)];
   expect([(await first.founding()).kind, (await second.founding()).kind].sort()).toEqual(["found", "wait"]);
+});
+
+describe("looking from outside", () => {
+  test("shows who is there, in which cluster, and changes nothing", async () => {
+    const directory = newDirectory();
+    const member = await open(directory, 1);
+    await member.founding();
+    await member.joined("c1");
+    await open(directory, 2);
+    const files = readdirSync(directory).sort();
+    const seen = [...(await residents(directory))].sort((a, b) => a.address.localeCompare(b.address));
+    expect(seen).toMatchObject([
+      { address: "127.0.0.1:1", pid: process.pid, cluster: "c1", isAlive: true },
+      { address: "127.0.0.1:2", pid: process.pid, cluster: undefined, isAlive: true },
+    ]);
+    expect(readdirSync(directory).sort()).toEqual(files);
+  });
+
+  test("a directory that is not there has nobody in it, and is not made", async () => {
+    const directory = join(newDirectory(), "none");
+    expect(await residents(directory)).toEqual([]);
+    expect(existsSync(directory)).toBe(false);
+  });
+
+  test("the dead are told from the living", async () => {
+    const directory = newDirectory();
+    const key = "0123456789abcdef";
+    writeFileSync(join(directory, `${key}.node`), JSON.stringify({ id: "gone#1", address: "127.0.0.1:3", pid: 1 }));
+    expect(await residents(directory)).toMatchObject([{ id: "gone#1", isAlive: false }]);
+  });
 });

@@ -32,6 +32,7 @@
  * The claim is about nodes that use the directory, on one machine (a socket file refuses everybody on another one),
  * while nobody deletes its files. A cluster that reaches over machines needs configured founders.
  */
+import { existsSync } from "node:fs";
 import type { NodeId, NodeRecord } from "../../protocol/view.ts";
 import { Board, DURABLE, digest } from "./board.ts";
 import { type Discovery, DiscoveryError, type Founding } from "./discovery.ts";
@@ -60,6 +61,31 @@ interface Generation {
   readonly key: string;
   readonly notice: Notice;
   readonly isVoid: boolean;
+}
+
+/** A node that a directory knows of, as it is seen from outside. */
+export interface Resident extends Notice {
+  /** The cluster that it is in; undefined while it is in none. */
+  readonly cluster: string | undefined;
+  /** Its process is there; it may be paused or busy. */
+  readonly isAlive: boolean;
+}
+
+/** The nodes that the directory knows of, by somebody who is none: nothing is made, and nothing removed. */
+export async function residents(directory: string): Promise<readonly Resident[]> {
+  if (!existsSync(directory)) return [];
+  const board = new Board(directory, "");
+  const probe = new LockProbe();
+  const found: Resident[] = [];
+  for (const file of board.names()) {
+    const key = /^([0-9a-f]{16})\.node$/.exec(file)?.[1];
+    const about = key === undefined ? undefined : notice(board.read(file));
+    if (key === undefined || about === undefined) continue;
+    const isAlive = await probe.isHeld(board.pathOf(lockName(key)));
+    found.push({ ...about, cluster: board.read(joinedName(key)), isAlive });
+  }
+  probe.disconnect();
+  return found;
 }
 
 /** Opens the directory, made if need be, and shows this node in it. Resolves when others can see it. */

@@ -1,0 +1,205 @@
+/**
+ * The documents are true as far as a machine can tell: their examples compile, the first program runs, links lead
+ * somewhere, and lists that the code also holds are the same. `UPDATE_DOCS=1` writes the generated parts anew.
+ */
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join, relative, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type CoterieError, defineGroup, ERROR_CODES, start } from "../../src/index.ts";
+import { message } from "../../src/protocol/messages.ts";
+import { CHECKERS } from "../../src/simulation/axioms/index.ts";
+import { FAULT_KINDS } from "../../src/simulation/faults.ts";
+import { listMutants } from "../../src/simulation/mutants.ts";
+import { Reader } from "../../src/wire/reader.ts";
+import { modulesOf, snippetsOf } from "./snippets.ts";
+
+const root = resolve(import.meta.dirname, "../..");
+const documents = [
+  "README.md",
+  "CHANGELOG.md",
+  ...readdirSync(join(root, "docs")).flatMap((name) => (name.endsWith(".md") ? [`docs/${name}`] : [])),
+];
+
+function read(path: string): string {
+  return readFileSync(join(root, path), "utf8");
+}
+
+let folder: string;
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "cd-"));
+  symlinkSync(join(root, "node_modules"), join(folder, "node_modules"), "junction");
+  writeFileSync(join(folder, "package.json"), '{ "type": "module" }\n');
+});
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+describe("examples", () => {
+  test("compile against the sources, strictly", () => {
+    const sources = new Map<string, string>();
+    for (const document of documents) {
+      for (const { line, text } of modulesOf(read(document))) {
+        const name = `${document.replaceAll(/[^A-Za-z]/g, "_")}_${line}.ts`;
+        sources.set(name, document);
+        writeFileSync(join(folder, name), text);
+      }
+    }
+    expect(sources.size).toBeGreaterThan(10);
+    writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(configuration([...sources.keys()])));
+    const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
+    const { stdout } = spawnSync(process.execPath, [compiler, "--pretty", "false", "-p", folder], {
+      cwd: folder,
+      encoding: "utf8",
+    });
+    // A complaint names the line of the document.
+    const complaints = stdout.replaceAll(/^\S*?(\w+\.ts)\((\d+),/gm, (whole, file: string, line: string) => {
+      const document = sources.get(file);
+      return document === undefined ? whole : `${document}:${line} (`;
+    });
+    expect(complaints).toBe("");
+  });
+
+  function configuration(files: readonly string[]): object {
+    return {
+      extends: join(root, "tsconfig.json"),
+      compilerOptions: {
+        rootDir: "/",
+        paths: { coterie: [join(root, "src", "index.ts")] },
+        noUnusedLocals: false,
+        noUnusedParameters: false,
+      },
+      include: [],
+      exclude: [],
+      files,
+    };
+  }
+
+  test("the first of the README is the program in examples/", () => {
+    const [first] = snippetsOf(read("README.md"));
+    const example = read("examples/prices.ts").replace(/^\/\*\*[\s\S]*?\*\/\n/, "");
+    expect(`${first?.code.join("\n")}\n`).toBe(example.replace("../src/index.ts", "coterie"));
+  });
+
+  test("the program of the README founds a cluster alone and answers", async () => {
+    const [first] = snippetsOf(read("README.md"));
+    const library = pathToFileURL(join(root, "src", "index.ts")).href;
+    const program = join(folder, "program.ts");
+    writeFileSync(program, `${first?.code.join("\n").replace('"coterie"', JSON.stringify(library))}\n`);
+    const child = spawn(process.execPath, ["--import", "tsx", program], {
+      cwd: folder,
+      // Its rendezvous directory is below the directory for temporary files.
+      env: { ...process.env, TMPDIR: folder },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    let output = "";
+    let problems = "";
+    child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      output += text;
+      if (output.includes("Press Ctrl-C")) child.kill("SIGINT");
+    });
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      problems += text;
+    });
+    const code = await new Promise((done) => child.once("close", done));
+    expect({ code, problems }).toEqual({ code: 0, problems: "" });
+    expect(output).toMatch(/^prices members: (\S+#[0-9a-f]{8})\n\1 20\.75\nPress Ctrl-C to leave\.\n$/);
+  });
+});
+
+describe("links", () => {
+  test.each(documents)("of %s lead to a file, or to a heading", (document) => {
+    const text = read(document).replaceAll(/^```[\s\S]*?^```$/gm, "");
+    const dead = [...text.matchAll(/\]\(([^)\s]+)\)/g)]
+      .map(([, target]) => target ?? "")
+      .filter((target) => !/^[a-z]+:/.test(target))
+      .filter((target) => !leadsSomewhere(document, target));
+    expect(dead).toEqual([]);
+  });
+
+  function leadsSomewhere(document: string, target: string): boolean {
+    const [path = "", heading] = target.split("#");
+    const file = path === "" ? document : relative(root, resolve(root, dirname(document), path));
+    if (!existsSync(join(root, file))) return false;
+    return heading === undefined || anchorsOf(read(file)).includes(heading);
+  }
+
+  function anchorsOf(text: string): string[] {
+    const headings = [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading]) => heading ?? "");
+    return headings.map((heading) =>
+      heading
+        .toLowerCase()
+        .replaceAll(/[^\p{L}\p{N} _-]/gu, "")
+        .replaceAll(" ", "-"),
+    );
+  }
+});
+
+describe("lists that the code holds, too", () => {
+  test("docs/API.md has the table of error codes", () => {
+    const path = "docs/API.md";
+    const begin = "<!-- error codes: written by test/docs (UPDATE_DOCS=1) -->\n";
+    const end = "<!-- end of error codes -->";
+    const rows = Object.entries(ERROR_CODES).map(
+      ([code, { meaning, remedy, retryable }]) => `| \`${code}\` | ${meaning} | ${remedy} | ${retryable ? "yes" : "no"} |`,
+    );
+    const table = ["| Code | What happened | What to do | Retryable |", "|---|---|---|---|", ...rows, ""].join("\n");
+    const text = read(path);
+    const from = text.indexOf(begin) + begin.length;
+    const to = text.indexOf(end);
+    if (process.env["UPDATE_DOCS"] === "1") {
+      writeFileSync(join(root, path), `${text.slice(0, from)}${table}${text.slice(to)}`);
+      return;
+    }
+    expect(text.slice(from, to)).toBe(table);
+  });
+
+  test("docs/API.md has all options of `start` and all fields of a group's definition", async () => {
+    const refused = await start({ bogus: 1 } as object).catch((error: unknown) => error);
+    const remedies = [refused, refusalOf(() => defineGroup({ bogus: 1 } as never))].map(
+      (error) => (error as CoterieError).remedy,
+    );
+    for (const remedy of remedies) {
+      const names = /options are ([\w, ]+)/.exec(remedy)?.[1]?.split(", ") ?? [];
+      expect(names.length).toBeGreaterThan(5);
+      for (const name of names) expect(read("docs/API.md")).toContain(`\n| \`${name}\` |`);
+    }
+  });
+
+  function refusalOf(call: () => unknown): unknown {
+    try {
+      return call();
+    } catch (error) {
+      return error;
+    }
+  }
+
+  test("docs/MODEL.md has every property that is judged", () => {
+    const headings = [...read("docs/MODEL.md").matchAll(/^### (\w+)\b/gm)].map(([, property]) => property);
+    for (const { property } of CHECKERS) expect(headings).toContain(property);
+  });
+
+  test("docs/WIRE.md has every control message under its tag", () => {
+    const listed = [...read("docs/WIRE.md").matchAll(/^\| (\d+) \| `(\w+)` \|/gm)].map(([, tag, kind]) => [
+      Number(tag),
+      kind,
+    ]);
+    const kinds: string[] = [];
+    for (let tag = 0; tag < 256; tag++) {
+      const { kind } = message.read(new Reader(Uint8Array.of(tag)));
+      // A tag that is not known reads as the first.
+      if (kind !== kinds[0]) kinds.push(kind);
+    }
+    expect(listed).toEqual(kinds.map((kind, tag) => [tag, kind]));
+  });
+
+  test("docs name only planted bugs and faults that there are", () => {
+    const mutants = listMutants().map(({ name }) => name);
+    const named = documents.flatMap((document) => [...read(document).matchAll(/bug `([a-z-]+)`/g)]);
+    expect(named.length).toBeGreaterThan(5);
+    for (const [, name] of named) expect(mutants).toContain(name);
+    for (const kind of FAULT_KINDS) expect(read("docs/TESTING.md")).toContain(`\`${kind}\``);
+  });
+});
