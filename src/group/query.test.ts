@@ -267,8 +267,13 @@ describe("ends", () => {
   test("nothing is left open when queries have ended", async () => {
     const { cluster, groups } = await threeMembers(definition);
     const member = cluster.groups.get("asked")?.member(groups[0].self);
-    await groups[0].query(1).rank();
     await groups[0].query(ALL).rank();
+    const first = groups[0].query(1).gate();
+    await cluster.settle();
+    expect(member?.openQueries).toBe(1);
+    gates.get("b#00000002")?.(2);
+    await first;
+    expect(member?.openQueries).toBe(0);
     await failureOf(groups[0].query(ALL).refuse(0));
     await failureOf(groups[0].query(ALL).unencodable());
     await cluster.settle();

@@ -112,6 +112,11 @@ describe("results", () => {
     const at = (index: number, sender?: string): Position => ({ view: 3, index, sender });
     expect(await groups[1].send.where()).toEqual({ ...expected, position: at(0, "b#00000002") });
     expect(await groups[1].send.where()).toEqual({ ...expected, position: at(1, "b#00000002") });
+    cluster.hold();
+    const batch = [groups[1].send.where(), groups[1].send.where()];
+    cluster.release();
+    const indexes = (await Promise.all(batch)).map(({ position }) => position.index);
+    expect(indexes).toEqual([2, 3]);
     await groups[0].safeSend.nothing();
     expect(await groups[1].orderedSend.where()).toEqual({ ...expected, position: at(1) });
     await Promise.all([

@@ -19,6 +19,8 @@ export interface MemberOptions {
   readonly group: number;
   readonly name: string;
   readonly self: NodeId;
+  /** The group's newest target when this node entered. */
+  readonly admitted: number;
   readonly bounds: Bounds;
   readonly timing: Timing;
   readonly recordsSends: boolean;
@@ -41,8 +43,8 @@ interface PendingFlush {
   readonly copies: number | undefined;
   /** Queued packets below this mark are covered. */
   readonly mark: number;
+  /** What must be held, once all of it is in the present epoch. */
   target: Row | undefined;
-  crossedView: boolean;
 }
 
 const ANSWER_PART_BYTES = 64 * 1024;
@@ -53,6 +55,7 @@ export class Member implements FlushHost {
   readonly group: number;
   readonly name: string;
   readonly self: NodeId;
+  readonly admitted: number;
   readonly #options: MemberOptions;
   readonly #host: MemberHost;
   readonly #effects: Effects;
@@ -84,6 +87,7 @@ export class Member implements FlushHost {
     this.group = options.group;
     this.name = options.name;
     this.self = options.self;
+    this.admitted = options.admitted;
     this.#options = options;
     this.#host = host;
     this.#effects = effects;
@@ -131,7 +135,7 @@ export class Member implements FlushHost {
   /** F1: the number under which `flushed` will be reported. */
   flush(copies: number | undefined): number {
     const id = this.#nextFlush++;
-    this.#pending.push({ id, copies, mark: this.#outgoing.mark(), target: undefined, crossedView: false });
+    this.#pending.push({ id, copies, mark: this.#outgoing.mark(), target: undefined });
     return id;
   }
 
@@ -325,10 +329,7 @@ export class Member implements FlushHost {
     this.#show({ kind: "install", group: this.group, view });
     const loadingAnew = step.transfers.filter(({ since }) => since === view.number).map(({ joiner }) => joiner);
     this.#queries.installed(view.number, view.members, loadingAnew);
-    for (const flush of this.#pending) {
-      flush.crossedView = true;
-      flush.target = undefined;
-    }
+    for (const flush of this.#pending) flush.target = undefined;
     // Those who left in good order wait to hear that the others have gone on (C11).
     const { group } = this;
     for (const member of before?.view.members ?? []) {
@@ -433,11 +434,14 @@ export class Member implements FlushHost {
       flush.target = epoch.row();
       epoch.solicit(flush.target);
     }
+    // D-1: what was delivered before a joiner came is held only by those that have the state.
     const { members } = epoch.view;
-    const copies = Math.min(flush.copies ?? members.length, members.length);
-    if (epoch.stability.copies(flush.target) < copies) return false;
-    // D-1: what an earlier view delivered is held only by members that have the state.
-    return !flush.crossedView || this.#syncedCount(members) >= copies;
+    const { target } = flush;
+    let copies = 0;
+    for (const [rank, member] of members.entries()) {
+      if (epoch.stability.covers(rank, target) && this.#host.isSynced(this.group, member)) copies++;
+    }
+    return copies >= Math.min(flush.copies ?? members.length, members.length);
   }
 
   #syncedCount(members: readonly NodeId[]): number {
@@ -449,7 +453,7 @@ export class Member implements FlushHost {
     // Who holds the state stays until all others hold it too.
     const others = epoch.others.length;
     if (this.joined && this.#syncedCount(epoch.others) < others) return;
-    if (!this.#leaveFlushed) {
+    if (this.joined && !this.#leaveFlushed) {
       this.#leaveFlushed = true;
       this.flush(undefined);
       this.#settleFlushes(epoch);

@@ -83,7 +83,7 @@ export const message = union({
   joinRefused: { code: word("name-taken", "closing"), detail: text(300) },
   clusterHint: { nodes: list(nodeRecord, NODES_MAX) },
   leaveCluster: {},
-  heartbeat: { view: u32, suspects: nodeIds, frozen: flag },
+  heartbeat: { view: u32, number: u32, heard: list(varint, NODES_MAX), suspects: nodeIds, frozen: flag },
   excluded: { view: u32 },
   // Founding: see membership/founding.ts.
   foundingOffer: { digest: text(64), node: nodeRecord, fresh: flag },
@@ -114,6 +114,7 @@ export const message = union({
     group: u32,
     directoryIndex: varint,
     target: u32,
+    admitted: u32,
     epoch: u32,
     row,
     seen: optional(seenStep),

@@ -10,7 +10,7 @@ import type { Packet } from "../wire/packet.ts";
 import type { ClusterStatus, Effects, JoinRefusal } from "./effects.ts";
 import { Member, type MemberHost } from "./member.ts";
 import { Cluster, type ClusterHost } from "./membership/cluster.ts";
-import { Directory, type DirectoryOutcome } from "./membership/directory.ts";
+import { Directory, type DirectoryGroup, type DirectoryOutcome } from "./membership/directory.ts";
 import type { Message } from "./messages.ts";
 import type { Bounds, Timing } from "./timing.ts";
 import type { ClusterView, NodeId, NodeRecord } from "./view.ts";
@@ -71,7 +71,7 @@ export class Process implements ClusterHost, MemberHost {
 
   /** Whether something has happened that `endTurn` has not taken care of. */
   get hasUnfinished(): boolean {
-    return this.#touched.size > 0;
+    return this.#touched.size > 0 || this.#cluster.hasUnordered;
   }
 
   /** The membership, for the application's commands; whatever they do is taken care of at the end of the turn. */
@@ -157,7 +157,7 @@ export class Process implements ClusterHost, MemberHost {
     const { directory } = this.#cluster;
     for (const group of directory.groups) {
       if (group.status !== "live" || !group.members.includes(this.self.id) || this.#members.has(group.id)) continue;
-      this.#enter(group.id, group.name, group.synced.includes(this.self.id));
+      this.#enter(group, group.synced.includes(this.self.id));
     }
     for (const member of this.#members.values()) {
       const group = directory.group(member.group);
@@ -176,7 +176,10 @@ export class Process implements ClusterHost, MemberHost {
 
   executed(outcome: DirectoryOutcome): void {
     const { request, refusals } = outcome;
-    if (request.command.kind === "join") this.#joinExecuted(request.number, refusals);
+    if (request.command.kind === "join") {
+      const names = request.command.groups.map(({ name }) => name);
+      this.#joinExecuted(request.number, names, refusals);
+    }
     if (request.command.kind !== "leave") return;
     for (const group of request.command.groups) {
       const stays = this.#cluster.directory.group(group)?.members.includes(this.self.id) === true;
@@ -214,13 +217,19 @@ export class Process implements ClusterHost, MemberHost {
     this.#cluster.request({ kind: "leave", groups: [group] });
   }
 
-  #joinExecuted(request: number, refusals: readonly JoinRefusal[]): void {
+  #joinExecuted(request: number, names: readonly string[], refusals: readonly JoinRefusal[]): void {
+    for (const name of refusals.length === 0 ? names : []) {
+      // Left and joined again before the others have said goodbye: it is another membership.
+      const before = this.#members.get(this.#cluster.directory.named(name)?.id ?? 0);
+      before?.end("left");
+      if (before !== undefined) this.#members.delete(before.group);
+    }
     this.#effects.perform({ kind: "joinOutcome", request, refusals });
   }
 
-  #enter(group: number, name: string, creates: boolean): void {
+  #enter({ id: group, name, number: admitted }: DirectoryGroup, creates: boolean): void {
     const { bounds, timing, recordsHistory, self } = this.#options;
-    const options = { group, name, self: self.id, bounds, timing, recordsSends: recordsHistory, creates };
+    const options = { group, name, self: self.id, admitted, bounds, timing, recordsSends: recordsHistory, creates };
     const member = new Member(options, this, this.#effects);
     this.#members.set(group, member);
     this.#effects.perform({ kind: "entered", group, name });

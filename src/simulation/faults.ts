@@ -134,7 +134,7 @@ export class Faults {
       }
       case "slow":
         for (const other of names) {
-          world.fabric.rule(victim, other).delayMs = random.pick([5, 40]);
+          world.fabric.rule(victim, other).delayMs = random.pick([5, 40, 300]);
           world.fabric.rule(other, victim).jitterMs = random.pick([5, 60]);
         }
         world.after(forMs, () => world.heal());

@@ -294,8 +294,8 @@ const serviceMutants: readonly Mutant[] = [
     name: "flush-at-once",
     violates: "F1",
     file: MEMBER,
-    find: "if (epoch.stability.copies(flush.target) < copies)",
-    replace: "if (epoch.stability.copies(flush.target) < 1)",
+    find: "return copies >= Math.min(flush.copies ?? members.length, members.length);",
+    replace: "return copies >= 0;",
     why: "A flush is held as soon as the member itself holds what it covers.",
   },
   {
@@ -305,6 +305,14 @@ const serviceMutants: readonly Mutant[] = [
     find: "flush.target = epoch.row();",
     replace: "flush.target = epoch.row().map((count, sender) => (sender === epoch.rank ? count : 0));",
     why: "A flush covers what the member has sent, but not what it has delivered.",
+  },
+  {
+    name: "flush-of-queued-forgotten",
+    violates: "F1",
+    file: MEMBER,
+    find: "if (this.#outgoing.taken < flush.mark)",
+    replace: "if (this.#outgoing.taken < 0)",
+    why: "D-1: a flush does not wait until what was queued before it has entered the epoch.",
   },
   {
     name: "flush-target-of-old-view",
@@ -318,9 +326,9 @@ const serviceMutants: readonly Mutant[] = [
     name: "flush-rejected-by-view",
     violates: "F2",
     file: MEMBER,
-    find: "for (const flush of this.#pending) {\n            flush.crossedView = true;",
+    find: "for (const flush of this.#pending)\n            flush.target = undefined;",
     replace:
-      "for (const flush of this.#pending.splice(0)) {\n" +
+      "for (const flush of this.#pending.splice(0))\n" +
       '            this.#effects.perform({ kind: "flushed", group: this.group, flush: flush.id, ending: "left" });',
     why: "A flush that meets a view change is rejected instead of being held in the next view.",
   },
@@ -328,9 +336,17 @@ const serviceMutants: readonly Mutant[] = [
     name: "query-awaits-the-dead",
     violates: "Q1",
     file: QUERIES,
-    find: "if (this.#members.has(member))",
-    replace: "if (member !== undefined)",
+    find: "const isGone = !this.#members.has(member);",
+    replace: "const isGone = false;",
     why: "Who leaves before it has answered is not reported, and the query never ends.",
+  },
+  {
+    name: "query-awaits-joiner",
+    violates: "Q1",
+    file: QUERIES,
+    find: "this.#answersFrom.set(member, view);",
+    replace: "this.#answersFrom.set(member, 0);",
+    why: "A joiner whose transfer begins anew never runs the queries before it, and the query never ends.",
   },
   {
     name: "query-complete-early",

@@ -101,6 +101,6 @@ export class Traffic {
   #leaveForAWhile(name: string, group: string): void {
     this.#absent.add(`${name} ${group}`);
     this.#world.hosts.get(name)?.counter(group)?.membership?.leave();
-    this.#world.after(this.#random.between(200, 3000), () => this.#absent.delete(`${name} ${group}`));
+    this.#world.after(this.#random.pick([1, 300, 3000]), () => this.#absent.delete(`${name} ${group}`));
   }
 }

@@ -16,6 +16,10 @@ import { listMutants } from "../../src/simulation/mutants.ts";
 import { Reader } from "../../src/wire/reader.ts";
 import { modulesOf, snippetsOf } from "./snippets.ts";
 
+const LISTENS_AFTER_MS = 500;
+/** All examples and the sources behind them: seconds, but many on a busy machine. */
+const COMPILE_MS_MAX = 300_000;
+
 const root = resolve(import.meta.dirname, "../..");
 const documents = [
   "README.md",
@@ -38,29 +42,33 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe("examples", () => {
-  test("compile against the sources, strictly", () => {
-    const sources = new Map<string, string>();
-    for (const document of documents) {
-      for (const { line, text } of modulesOf(read(document))) {
-        const name = `${document.replaceAll(/[^A-Za-z]/g, "_")}_${line}.ts`;
-        sources.set(name, document);
-        writeFileSync(join(folder, name), text);
+  test(
+    "compile against the sources, strictly",
+    () => {
+      const sources = new Map<string, string>();
+      for (const document of documents) {
+        for (const { line, text } of modulesOf(read(document))) {
+          const name = `${document.replaceAll(/[^A-Za-z]/g, "_")}_${line}.ts`;
+          sources.set(name, document);
+          writeFileSync(join(folder, name), text);
+        }
       }
-    }
-    expect(sources.size).toBeGreaterThan(10);
-    writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(configuration([...sources.keys()])));
-    const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
-    const { stdout } = spawnSync(process.execPath, [compiler, "--pretty", "false", "-p", folder], {
-      cwd: folder,
-      encoding: "utf8",
-    });
-    // A complaint names the line of the document.
-    const complaints = stdout.replaceAll(/^\S*?(\w+\.ts)\((\d+),/gm, (whole, file: string, line: string) => {
-      const document = sources.get(file);
-      return document === undefined ? whole : `${document}:${line} (`;
-    });
-    expect(complaints).toBe("");
-  });
+      expect(sources.size).toBeGreaterThan(10);
+      writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(configuration([...sources.keys()])));
+      const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
+      const { stdout } = spawnSync(process.execPath, [compiler, "--pretty", "false", "-p", folder], {
+        cwd: folder,
+        encoding: "utf8",
+      });
+      // A complaint names the line of the document.
+      const complaints = stdout.replaceAll(/^\S*?(\w+\.ts)\((\d+),/gm, (whole, file: string, line: string) => {
+        const document = sources.get(file);
+        return document === undefined ? whole : `${document}:${line} (`;
+      });
+      expect(complaints).toBe("");
+    },
+    COMPILE_MS_MAX,
+  );
 
   function configuration(files: readonly string[]): object {
     return {
@@ -96,9 +104,13 @@ describe("examples", () => {
     });
     let output = "";
     let problems = "";
+    let isTold = false;
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
       output += text;
-      if (output.includes("Press Ctrl-C")) child.kill("SIGINT");
+      if (isTold || !output.includes("Press Ctrl-C")) return;
+      isTold = true;
+      // It says so just before it listens.
+      setTimeout(() => child.kill("SIGINT"), LISTENS_AFTER_MS);
     });
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       problems += text;
@@ -143,7 +155,8 @@ describe("lists that the code holds, too", () => {
     const begin = "<!-- error codes: written by test/docs (UPDATE_DOCS=1) -->\n";
     const end = "<!-- end of error codes -->";
     const rows = Object.entries(ERROR_CODES).map(
-      ([code, { meaning, remedy, retryable }]) => `| \`${code}\` | ${meaning} | ${remedy} | ${retryable ? "yes" : "no"} |`,
+      ([code, { meaning, remedy, retryable }]) =>
+        `| \`${code}\` | ${meaning} | ${remedy} | ${retryable ? "yes" : "no"} |`,
     );
     const table = ["| Code | What happened | What to do | Retryable |", "|---|---|---|---|", ...rows, ""].join("\n");
     const text = read(path);
@@ -197,7 +210,7 @@ describe("lists that the code holds, too", () => {
 
   test("docs name only planted bugs and faults that there are", () => {
     const mutants = listMutants().map(({ name }) => name);
-    const named = documents.flatMap((document) => [...read(document).matchAll(/bug `([a-z-]+)`/g)]);
+    const named = documents.flatMap((document) => [...read(document).matchAll(/bug\s+`([a-z-]+)`/g)]);
     expect(named.length).toBeGreaterThan(5);
     for (const [, name] of named) expect(mutants).toContain(name);
     for (const kind of FAULT_KINDS) expect(read("docs/TESTING.md")).toContain(`\`${kind}\``);

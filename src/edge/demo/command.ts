@@ -50,7 +50,7 @@ async function demo({ seconds, json = false }: Options): Promise<Exit> {
     const course = new Course({ folder, seconds, timeline, signal: interruption.signal });
     const failure = await play(course, interruption.signal);
     if (interruption.signal.aborted) {
-      output.error(new CoterieError("aborted", "the demo was interrupted, its processes are gone"));
+      output.error(new CoterieError("aborted", "the demo was interrupted", { remedy: "Nothing of it remains." }));
       return EXIT.interrupted;
     }
     const judged = judge(course, seconds, failure);

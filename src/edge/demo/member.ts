@@ -3,6 +3,8 @@
  *
  *     node member.js NAME DIRECTORY JOURNAL
  */
+import { rmSync } from "node:fs";
+import { dirname } from "node:path";
 import { CoterieError } from "../../group/errors.ts";
 import type { Group } from "../../group/group.ts";
 import type { Node } from "../../group/node.ts";
@@ -17,6 +19,7 @@ const TICK_MS = 100;
 
 const [name = "", directory = "", journalPath = ""] = process.argv.slice(2);
 const warnings: string[] = [];
+let isLeaving = false;
 
 function tell(message: FromMember): void {
   if (process.connected) process.send?.(message);
@@ -36,6 +39,7 @@ async function obey(order: ToMember, node: Node, group: Group<Prices>, load: Loa
       report();
       break;
     case "leave":
+      isLeaving = true;
       await group.leave();
       await node.close();
       process.disconnect();
@@ -97,7 +101,8 @@ function fail(error: unknown): void {
 // Ctrl-C reaches all processes of a terminal; what it means is for the demo to say.
 process.on("SIGINT", () => {});
 process.on("disconnect", () => {
-  // Without the demo there is nothing to stay for. Who leaves in good order has nothing left to do here either.
+  // Without the demo there is nothing to stay for, and nobody else to tidy up.
+  if (!isLeaving) rmSync(dirname(journalPath), { recursive: true, force: true, maxRetries: 3 });
   process.exit();
 });
 main().catch(fail);

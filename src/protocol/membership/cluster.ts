@@ -21,6 +21,7 @@ import { Agreement, type AgreementHost, proposalDigest } from "./agreement.ts";
 import { Directory, type DirectoryOutcome } from "./directory.ts";
 import { FailureDetector } from "./failure-detector.ts";
 import { Founding } from "./founding.ts";
+import { Lease } from "./lease.ts";
 
 export interface ClusterOptions {
   readonly self: NodeRecord;
@@ -53,6 +54,7 @@ export class Cluster implements AgreementHost {
   readonly #effects: Effects;
   readonly #host: ClusterHost;
   readonly #detector: FailureDetector;
+  readonly #lease: Lease;
   #status: ClusterStatus = "joining";
   #view: ClusterView | undefined;
   #directory = new Directory();
@@ -75,7 +77,9 @@ export class Cluster implements AgreementHost {
   #toOrder: DirectoryRequest[] = [];
   #leaving = false;
   /** The successor view that goes on without this node, while it waits for a quorum of it to be in place (A5). */
-  #handover: { readonly decided: Proposal; readonly snapshot: Uint8Array; readonly installed: Set<NodeId> } | undefined;
+  #handover: { readonly decided: Proposal; readonly snapshot: Uint8Array } | undefined;
+  /** Who has said to be in a view that goes on without this node. */
+  readonly #installedBy = new Map<NodeId, number>();
   /** When to stop waiting for the others to take over. */
   #leaveUntil = 0;
   /** How this view was installed, for those that are late. */
@@ -96,6 +100,7 @@ export class Cluster implements AgreementHost {
     this.#effects = effects;
     this.#host = host;
     this.#detector = new FailureDetector(options.timing, now);
+    this.#lease = new Lease(options.self.id, options.timing.leaseMs);
     this.#now = now;
   }
 
@@ -118,6 +123,11 @@ export class Cluster implements AgreementHost {
   /** Whether new connections from this incarnation are pointless: the cluster has gone on without it. */
   hasRemoved(id: NodeId): boolean {
     return this.#removed.has(id);
+  }
+
+  /** Whether requests wait that could be ordered now. */
+  get hasUnordered(): boolean {
+    return this.#toOrder.length > 0 && this.#epoch?.hasCredit === true;
   }
 
   /** Time of the next `tick`. */
@@ -197,6 +207,7 @@ export class Cluster implements AgreementHost {
   }
 
   heard(id: NodeId, now: number): void {
+    this.#passTime(now);
     this.#detector.heard(id, now);
   }
 
@@ -265,7 +276,7 @@ export class Cluster implements AgreementHost {
   }
 
   tick(now: number): void {
-    this.#now = now;
+    this.#passTime(now);
     this.#detector.tick(now);
     if (now < this.#heartbeatAt) return;
     this.#heartbeatAt = now + this.#options.timing.heartbeatMs;
@@ -282,7 +293,7 @@ export class Cluster implements AgreementHost {
   }
 
   endTurn(now: number, wallTime: number): void {
-    this.#now = now;
+    this.#passTime(now);
     this.#wallTime = wallTime;
     const epoch = this.#epoch;
     if (epoch === undefined) return;
@@ -293,7 +304,7 @@ export class Cluster implements AgreementHost {
   // The agreement's questions.
 
   suspects(id: NodeId): boolean {
-    return this.#detector.suspects(id, this.#now);
+    return this.#detector.suspects(id, this.#now) || this.#isCutOff(id);
   }
 
   compose(): Pick<Proposal, "view" | "leavers"> | undefined {
@@ -302,7 +313,10 @@ export class Cluster implements AgreementHost {
     const condemned = this.#condemned(view);
     // A3, A5: those that are not given up form a quorum; leavers are among them and vote.
     if (!isQuorum(view.acceptors, (id) => !condemned.has(id))) return undefined;
-    const leavers = view.nodes.map(({ id }) => id).filter((id) => this.#leavers.has(id) && !condemned.has(id));
+    const staying = view.nodes.map(({ id }) => id).filter((id) => !condemned.has(id));
+    const isLast = staying.every((id) => this.#leavers.has(id)) && this.#joiners.size === 0;
+    // When all leave, the last to go is the one that lets the others go.
+    const leavers = staying.filter((id) => this.#leavers.has(id) && !(isLast && id === this.#self.id));
     const nodes = view.nodes.filter(({ id }) => !condemned.has(id) && !leavers.includes(id));
     const names = new Set(nodes.map(({ id }) => nodeName(id)));
     for (const joiner of this.#joiners.values()) {
@@ -436,9 +450,9 @@ export class Cluster implements AgreementHost {
     } else {
       const restored = snapshot === undefined ? undefined : Directory.restore(snapshot);
       if (restored === undefined) return;
-      this.#settleRequests(restored);
       this.#directory = restored;
       this.#noteDirectory();
+      this.#settleRequests(restored);
     }
     this.#goOn(decided);
   }
@@ -465,7 +479,8 @@ export class Cluster implements AgreementHost {
     if (isNodeOf(view, this.#self.id)) this.#enter(decided);
     else {
       this.#epoch?.freeze();
-      this.#handover = { decided, snapshot: this.#directory.snapshot(), installed: new Set() };
+      this.#handover = { decided, snapshot: this.#directory.snapshot() };
+      this.#endIfTakenOver();
     }
   }
 
@@ -477,6 +492,7 @@ export class Cluster implements AgreementHost {
     this.#founding = undefined;
     this.#attempts = 0;
     this.#attemptAt = 0;
+    this.#lease.begin(view, this.#now);
     this.#ordered.clear();
     this.#toOrder = [];
     this.#complaints.clear();
@@ -501,8 +517,8 @@ export class Cluster implements AgreementHost {
     for (const id of idsOf(view)) this.#joiners.delete(id);
     for (const id of this.#leavers) if (!isNodeOf(view, id)) this.#leavers.delete(id);
     const others = view.nodes.map(({ id }) => id).filter((id) => id !== self);
-    this.#detector.watch(others, (id) => members.includes(self) || members.includes(id), this.#now);
-    for (const id of this.#linked.keys()) this.#detector.linkUp(id, this.#now);
+    const isMonitored = (id: NodeId): boolean => members.includes(self) || members.includes(id);
+    this.#detector.watch(others, isMonitored, (id) => this.#linked.has(id), this.#now);
     for (const peer of view.nodes) this.#link(peer);
     this.#effects.perform({ kind: "decided", view, proposal: proposalDigest(decided) });
     this.#setStatus("primary", `view ${view.number}`);
@@ -516,15 +532,21 @@ export class Cluster implements AgreementHost {
       else if (packet !== undefined) this.packet(from, packet);
     }
     this.#sendHeartbeat(this.#heartbeatTargets());
+    if (this.#leaving && view.nodes.length === 1) this.#end("closed");
     // What did not fit into this view goes into the next at once.
-    this.#considerChange();
+    else this.#considerChange();
   }
 
   #peerInstalled(from: NodeId, number: number): void {
-    const handover = this.#handover;
-    if (handover === undefined || number < handover.decided.view.number) return;
-    handover.installed.add(from);
-    if (isQuorum(handover.decided.view.acceptors, (id) => handover.installed.has(id))) this.#end("closed");
+    this.#installedBy.set(from, number);
+    this.#endIfTakenOver();
+  }
+
+  /** A5: a leaver stays until a quorum of the view that goes on without it is in it. */
+  #endIfTakenOver(): void {
+    const view = this.#handover?.decided.view;
+    if (view === undefined) return;
+    if (isQuorum(view.acceptors, (id) => (this.#installedBy.get(id) ?? 0) >= view.number)) this.#end("closed");
   }
 
   #keepEarly(from: NodeId, message: Message | undefined, packet?: Packet): void {
@@ -557,22 +579,37 @@ export class Cluster implements AgreementHost {
       // An older node that only this one misses stays: this one is the younger of the two (C12).
       if (agreeing * 2 > voices.length || (age.get(id) as number) > (age.get(self) as number)) condemned.add(id);
     }
-    for (const [by, suspects] of this.#complaints) {
+    const isYounger = (a: NodeId, b: NodeId): boolean => (age.get(a) as number) > (age.get(b) as number);
+    for (const by of this.#complaints.keys()) {
       if (condemned.has(by) || !age.has(by) || this.suspects(by)) continue;
-      for (const [id, since] of suspects) {
-        if (condemned.has(id) || !age.has(id) || !this.#livesDespite(id, since)) continue;
-        const younger = (age.get(by) as number) > (age.get(id) as number) ? by : id;
-        if (younger !== self) condemned.add(younger);
-      }
+      const missed = this.#missedBy(by).filter((id) => age.has(id) && !condemned.has(id));
+      // Of two that cannot reach each other the younger goes (C12): the complainer, if it misses anybody older.
+      if (missed.some((id) => isYounger(by, id))) condemned.add(by);
+      else for (const id of missed) if (id !== self) condemned.add(id);
     }
     return condemned;
+  }
+
+  /** Whom a node has long been missing although this one hears them. */
+  #missedBy(by: NodeId): NodeId[] {
+    const missed: NodeId[] = [];
+    for (const [id, since] of this.#complaints.get(by) ?? []) if (this.#livesDespite(id, since)) missed.push(id);
+    return missed;
+  }
+
+  /** Whether an acceptor says itself that it hears no quorum: it is deaf, and what it leads stands still. */
+  #isCutOff(id: NodeId): boolean {
+    const acceptors = this.#view?.acceptors ?? [];
+    if (!this.#complaints.has(id) || !acceptors.includes(id)) return false;
+    const missed = this.#missedBy(id);
+    return missed.length > 0 && !isQuorum(acceptors, (acceptor) => !missed.includes(acceptor));
   }
 
   /** Whether this node has heard that one while another has long been missing it: not all notice a death at once. */
   #livesDespite(id: NodeId, complainedSince: number): boolean {
     const { failureTimeoutMs } = this.#options.timing;
     const heardAt = id === this.#self.id ? this.#now : this.#detector.heardAt(id);
-    return !this.suspects(id) && heardAt > complainedSince + failureTimeoutMs / 4;
+    return !this.#detector.suspects(id, this.#now) && heardAt > complainedSince + failureTimeoutMs / 4;
   }
 
   #considerChange(): void {
@@ -620,7 +657,9 @@ export class Cluster implements AgreementHost {
     if (view === undefined) return;
     const suspects = this.#detector.suspected(this.#now);
     const frozen = this.#epoch?.frozen === true;
-    this.#effects.broadcast(to, { kind: "heartbeat", view: view.number, suspects, frozen });
+    const number = this.#lease.number(this.#now);
+    const heard = this.#agreement === undefined ? [] : this.#lease.heard(view);
+    this.#effects.broadcast(to, { kind: "heartbeat", view: view.number, number, heard, suspects, frozen });
   }
 
   #heartbeat(from: NodeId, heartbeat: Extract<Message, { kind: "heartbeat" }>): void {
@@ -631,6 +670,8 @@ export class Cluster implements AgreementHost {
       return;
     }
     if (heartbeat.view > view.number || !isNodeOf(view, from)) return;
+    this.#lease.receive(view, from, heartbeat.number, heartbeat.heard);
+    if (this.#status === "blocked") this.#checkLease();
     const before = this.#complaints.get(from);
     this.#complaints.set(from, new Map(heartbeat.suspects.map((id) => [id, before?.get(id) ?? this.#now])));
     if (heartbeat.frozen) this.#frozenPeers.add(from);
@@ -643,18 +684,23 @@ export class Cluster implements AgreementHost {
     return false;
   }
 
-  /** C10: who has not heard a quorum of the directory for the lease time stops serving. */
+  /** C10: who has not been answered by a quorum of the directory for the lease time stops serving. */
   #checkLease(): void {
     const view = this.#view;
     if (view === undefined || this.#status === "excluded" || this.#status === "closed") return;
-    const { leaseMs } = this.#options.timing;
-    const isHeard = (id: NodeId): boolean => id === this.#self.id || this.#detector.ranWithin(id, leaseMs, this.#now);
-    if (isQuorum(view.acceptors, isHeard)) {
+    if (this.#lease.holds(view, this.#now)) {
       if (this.#status === "blocked") this.#setStatus("primary", `view ${view.number}`);
     } else if (this.#status === "primary") {
-      const missing = view.acceptors.filter((id) => !isHeard(id)).map(nodeName);
+      const missing = this.#lease.silent(this.#now).map(nodeName);
       this.#setStatus("blocked", `no quorum of the directory: ${missing.join(", ")} cannot be heard`);
     }
+  }
+
+  /** After an own pause the lease may have run out: that is looked at before anything else happens. */
+  #passTime(now: number): void {
+    const isPause = now - this.#now > this.#options.timing.heartbeatMs * 2;
+    this.#now = now;
+    if (isPause) this.#checkLease();
   }
 
   #setStatus(status: ClusterStatus, detail: string): void {

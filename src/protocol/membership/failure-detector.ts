@@ -32,18 +32,26 @@ export class FailureDetector {
     this.#ranAt = now;
   }
 
-  /** The nodes to watch from now on; those that were watched already keep their record. */
-  watch(ids: readonly NodeId[], isMonitored: (id: NodeId) => boolean, now: number): void {
-    const before = this.#peers;
+  /** The nodes to watch from now on; those that were watched already keep their record, their silence above all. */
+  watch(
+    ids: readonly NodeId[],
+    isMonitored: (id: NodeId) => boolean,
+    isLinked: (id: NodeId) => boolean,
+    now: number,
+  ): void {
+    const known = this.#peers;
     this.#peers = new Map();
     for (const id of ids) {
-      const known = before.get(id);
+      const before = known.get(id);
+      const monitored = isMonitored(id);
+      // Whose heartbeats only begin to come has not been silent.
+      const isWatchedAnew = monitored && before?.monitored !== true;
       this.#peers.set(id, {
-        heardAt: known?.heardAt ?? now,
-        ranAt: known?.ranAt ?? now,
-        linked: known?.linked ?? false,
-        gone: known?.gone ?? false,
-        monitored: isMonitored(id),
+        heardAt: isWatchedAnew ? now : (before?.heardAt ?? now),
+        ranAt: isWatchedAnew ? now : (before?.ranAt ?? now),
+        linked: isLinked(id),
+        gone: before?.gone ?? false,
+        monitored,
       });
     }
   }
@@ -110,11 +118,5 @@ export class FailureDetector {
     const suspected: NodeId[] = [];
     for (const id of this.#peers.keys()) if (this.suspects(id, now)) suspected.push(id);
     return suspected;
-  }
-
-  /** Whether the node's event loop was known to run within the last `withinMs`. */
-  ranWithin(id: NodeId, withinMs: number, now: number): boolean {
-    const peer = this.#peers.get(id);
-    return peer !== undefined && now - peer.ranAt < withinMs;
   }
 }

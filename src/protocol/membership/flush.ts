@@ -21,6 +21,11 @@ import type { GroupView, NodeId } from "../view.ts";
 export interface FlushHost {
   readonly group: number;
   readonly self: NodeId;
+  /**
+   * The newest target when this membership began. The node may have been in earlier views as another membership, of which
+   * this one knows nothing.
+   */
+  readonly admitted: number;
   readonly epoch: Epoch | undefined;
   /** Whether the primary partition is out of reach: nothing is delivered then. */
   readonly blocked: boolean;
@@ -112,6 +117,7 @@ export class Flush {
       group,
       directoryIndex: this.#host.directoryIndex(),
       target: target.number,
+      admitted: this.#host.admitted,
       epoch: epoch?.number ?? 0,
       row: epoch?.held() ?? [],
       seen: this.#seen,
@@ -151,8 +157,8 @@ export class Flush {
     let entry: Step | undefined;
     for (const { seen } of this.#reports.values()) if (seen?.step.view.number === current) entry = seen.step;
     if (entry === undefined) return undefined;
-    for (const [member, { epoch }] of this.#reports) {
-      if (epoch < current && entry.view.members.includes(member)) return entry;
+    for (const [member, { epoch, admitted }] of this.#reports) {
+      if (epoch < current && admitted <= current && entry.view.members.includes(member)) return entry;
     }
     return undefined;
   }
@@ -183,7 +189,10 @@ export class Flush {
     const donors = target.synced.filter((member) => target.members.includes(member) && isDonor(member));
     for (const [rank, joiner] of target.members.entries()) {
       if (target.synced.includes(joiner)) continue;
-      const kept = this.#host.transfers.find((transfer) => transfer.joiner === joiner && donors.includes(transfer.donor));
+      const admitted = this.#reports.get(joiner)?.admitted ?? 0;
+      const kept = this.#host.transfers.find(
+        (transfer) => transfer.joiner === joiner && transfer.since >= admitted && donors.includes(transfer.donor),
+      );
       // A donor that has not entered an epoch yet is the creator: it has the state from the start of its first view.
       const donor = donors[rank % donors.length] ?? target.synced[0];
       if (kept !== undefined) transfers.push(kept);

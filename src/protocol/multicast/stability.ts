@@ -58,13 +58,6 @@ export class Stability {
     return true;
   }
 
-  /** How many members hold all that `target` names. */
-  copies(target: Row): number {
-    let copies = 0;
-    for (let member = 0; member < this.size; member++) if (this.covers(member, target)) copies++;
-    return copies;
-  }
-
   #minimum(sender: number): number {
     let least = Number.MAX_SAFE_INTEGER;
     for (let member = 0; member < this.size; member++) {

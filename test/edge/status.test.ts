@@ -1,0 +1,100 @@
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { defineGroup, type Node, start } from "../../src/index.ts";
+import { run } from "./run.ts";
+
+interface Report {
+  readonly ok: boolean;
+  readonly clusters: readonly {
+    readonly cluster: string;
+    readonly view: number;
+    readonly nodes: readonly { readonly id: string; readonly address: string; readonly status: string }[];
+    readonly groups: readonly { readonly name: string; readonly members: readonly string[] }[];
+  }[];
+}
+
+const prices = defineGroup({ name: "prices", state: () => new Map<string, number>() });
+let directory = "";
+let nodes: Node[] = [];
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "coterie-edge-"));
+});
+
+afterEach(async () => {
+  for (const node of nodes) await node.close();
+  nodes = [];
+  rmSync(directory, { recursive: true, force: true });
+});
+
+async function open(name: string): Promise<Node> {
+  const node = await start({ name, discovery: directory });
+  nodes.push(node);
+  return node;
+}
+
+describe("coterie status", () => {
+  test("where nobody is: says so, exit code 1, and makes nothing", async () => {
+    const nowhere = join(directory, "nowhere");
+    const { code, stdout } = await run(["status", "--discovery", nowhere]);
+    expect(code).toBe(1);
+    expect(stdout).toContain("No node runs here.");
+    expect(readdirSync(directory)).toEqual([]);
+  });
+
+  test("shows the nodes, their view, and their groups with the members", async () => {
+    const ann = await open("ann");
+    const bob = await open("bob");
+    await ann.join(prices);
+    await bob.join(prices);
+    const { code, json } = await run(["status", "--discovery", directory, "--json"]);
+    expect(json).toMatchObject({ ok: true });
+    expect(code).toBe(0);
+    const { clusters } = json as Report;
+    expect(clusters).toHaveLength(1);
+    expect(clusters[0]?.nodes).toMatchObject([
+      { id: ann.self, pid: process.pid, status: "primary", inView: true },
+      { id: bob.self, pid: process.pid, status: "primary", inView: true },
+    ]);
+    expect(clusters[0]?.groups).toMatchObject([{ name: "prices", status: "live", members: [ann.self, bob.self] }]);
+  });
+
+  test("tells people the same", async () => {
+    const ann = await open("ann");
+    await ann.join(prices);
+    const { code, stdout } = await run(["status", "--discovery", directory]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/cluster [0-9a-f]+ {2}view 1 of 1 node/);
+    expect(stdout).toMatch(/ann#[0-9a-f]{8} +127\.0\.0\.1:\d+ +\d+ +primary/);
+    expect(stdout).toMatch(/prices +view 1 +ann/);
+  });
+
+  test("one address is enough: the others are in the node's view", async () => {
+    const ann = await open("ann");
+    const bob = await open("bob");
+    const address = ann.cluster.view?.nodes.find(({ id }) => id === bob.self)?.address ?? "";
+    const { code, json } = await run(["status", "--seeds", address, "--json"]);
+    expect(code).toBe(0);
+    expect((json as Report).clusters[0]?.nodes.map(({ id }) => id)).toEqual([ann.self, bob.self]);
+  });
+
+  test("an address where nobody listens is shown as such, exit code 1", async () => {
+    const ann = await open("ann");
+    const address = ann.cluster.view?.nodes[0]?.address ?? "";
+    await ann.close();
+    const { code, json } = await run(["status", "--seeds", address, "--json"]);
+    expect(code).toBe(1);
+    expect((json as Report).clusters[0]?.nodes).toMatchObject([
+      { address, status: "unknown", detail: "nobody listens there" },
+    ]);
+  });
+
+  test("asking does not change the view", async () => {
+    const ann = await open("ann");
+    const before = ann.cluster.view;
+    await run(["status", "--discovery", directory]);
+    expect(ann.cluster.view).toBe(before);
+  });
+});
