@@ -43,6 +43,8 @@ export type Effect =
   | { readonly kind: "status"; readonly status: ClusterStatus; readonly detail: string }
   | { readonly kind: "cluster"; readonly view: ClusterView }
   | { readonly kind: "joinRefused"; readonly code: "name-taken" | "closing"; readonly detail: string }
+  /** For an operator. */
+  | { readonly kind: "notice"; readonly what: string; readonly detail: Readonly<Record<string, unknown>> }
   /** The directory has executed a join of this node; the refused ones will not come to anything. */
   | { readonly kind: "joinOutcome"; readonly request: number; readonly refusals: readonly JoinRefusal[] }
   | { readonly kind: "entered"; readonly group: number; readonly name: string }

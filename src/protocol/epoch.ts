@@ -133,6 +133,7 @@ export class Epoch {
     const stream = this.#streams[sender];
     if (stream === undefined || (from !== sender && !this.#frozen) || sender === this.rank) {
       this.irregular++;
+      packet.release();
       return;
     }
     const acceptance = stream.accept(packet);

@@ -36,6 +36,8 @@ export interface MemberHost {
   /** The state is here: the directory is to know. */
   reportSynced(group: number, target: number): void;
   requestLeave(group: number): void;
+  /** A number for a query, unique at this incarnation. */
+  nextQuery(): number;
 }
 
 interface PendingFlush {
@@ -140,7 +142,9 @@ export class Member implements FlushHost {
   }
 
   openQuery(): number {
-    return this.#queries.open();
+    const query = this.#host.nextQuery();
+    this.#queries.open(query);
+    return query;
   }
 
   queryDelivered(query: number, members: readonly NodeId[], view: number): void {
@@ -192,7 +196,10 @@ export class Member implements FlushHost {
     const epoch = this.#epoch;
     if (epoch !== undefined && packet.epoch === epoch.number) {
       const rank = epoch.view.members.indexOf(from);
-      if (rank < 0) return;
+      if (rank < 0) {
+        packet.release();
+        return;
+      }
       epoch.receive(rank, packet);
       this.#flush.packetsCame();
       if (this.#gatedBytes > this.#options.bounds.joinerBytesMax) epoch.pause();
@@ -283,6 +290,9 @@ export class Member implements FlushHost {
     for (const { id } of this.#pending.splice(0)) {
       this.#effects.perform({ kind: "flushed", group: this.group, flush: id, ending: how });
     }
+    for (const effect of this.#gate ?? []) if (effect.kind === "deliver") effect.packet.release();
+    for (const { packet } of this.#early) packet?.release();
+    this.#early = [];
     this.#gate = undefined;
     this.#effects.perform({ kind: "ended", group: this.group, how });
   }
@@ -300,6 +310,15 @@ export class Member implements FlushHost {
     }
     this.#settleFlushes(epoch);
     if (this.#leaving === "flushing") this.#leaveIfFlushed(epoch);
+  }
+
+  /** The directory has moved on: a joiner that has the state needs no donor any more. */
+  directoryMoved(): void {
+    for (const [joiner, donation] of this.#donations) {
+      if (!this.#host.isSynced(this.group, joiner)) continue;
+      donation.end();
+      this.#donations.delete(joiner);
+    }
   }
 
   // The flush's questions.

@@ -20,7 +20,7 @@ import { clusterView, groupView, nodeId, nodeIds, nodeRecord, NODES_MAX } from "
 
 export const GROUPS_MAX = 65_536;
 const SNAPSHOT_BYTES_MAX = 2 * 1024 * 1024;
-const CHUNK_BYTES_MAX = 1024 * 1024;
+export const CHUNK_BYTES_MAX = 1024 * 1024;
 
 /** Ballots are compared by round, then by the proposer's id (rule A2). */
 export const ballot = record({ round: u32, proposer: nodeId });
@@ -86,7 +86,10 @@ export const message = union({
   heartbeat: { view: u32, number: u32, heard: list(varint, NODES_MAX), suspects: nodeIds, frozen: flag },
   excluded: { view: u32 },
   // Founding: see membership/founding.ts.
-  foundingOffer: { digest: text(64), node: nodeRecord, fresh: flag },
+  foundingOffer: { digest: text(64), node: nodeRecord },
+  foundingCall: {},
+  foundingVote: { fresh: flag },
+  foundingOver: {},
   // Agreement on the next cluster view: see membership/agreement.ts.
   prevote: { view: u32, round: u32 },
   prevoteGranted: { view: u32, round: u32 },

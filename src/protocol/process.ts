@@ -36,6 +36,7 @@ export class Process implements ClusterHost, MemberHost {
   readonly #touched = new Set<Member>();
   #deferred: { readonly from: NodeId; readonly message: Message; readonly index: number }[] = [];
   #closing = false;
+  #queries = 0;
 
   constructor(options: ProcessOptions, effects: Effects, now: number) {
     this.#options = options;
@@ -163,7 +164,10 @@ export class Process implements ClusterHost, MemberHost {
       const group = directory.group(member.group);
       if (group === undefined) member.end("left");
       else if (group.status === "lost") member.end("lost");
-      else member.retarget(Directory.target(group));
+      else {
+        member.retarget(Directory.target(group));
+        member.directoryMoved();
+      }
     }
     this.#touchAll();
     const deferred = this.#deferred;
@@ -215,6 +219,11 @@ export class Process implements ClusterHost, MemberHost {
 
   requestLeave(group: number): void {
     this.#cluster.request({ kind: "leave", groups: [group] });
+  }
+
+  nextQuery(): number {
+    this.#queries = this.#queries === 0xffff_ffff ? 1 : this.#queries + 1;
+    return this.#queries;
   }
 
   #joinExecuted(request: number, names: readonly string[], refusals: readonly JoinRefusal[]): void {

@@ -33,23 +33,20 @@ export class Queries {
   #members: ReadonlySet<NodeId> = new Set();
   /** Joiners, with the number of the view from whose start on they have the messages, not the state, of the group. */
   readonly #answersFrom = new Map<NodeId, number>();
-  #next = 1;
 
   constructor(group: number, effects: Effects) {
     this.#group = group;
     this.#effects = effects;
   }
 
-  open(): number {
-    const query = this.#next;
-    this.#next = query === 0xffff_ffff ? 1 : query + 1;
+  /** The number is one that this incarnation has not used before, in any group: a late answer never meets another query. */
+  open(query: number): void {
     this.#open.set(query, { awaited: undefined, view: 0, early: new Set() });
-    return query;
   }
 
   close(query: number): void {
     this.#open.delete(query);
-    for (const key of this.#assemblies.keys()) if (key.startsWith(`${query} `)) this.#assemblies.delete(key);
+    this.#forgetAssemblies(query);
   }
 
   /** The query was delivered here in view number `view`: `members` will answer. */
@@ -110,10 +107,13 @@ export class Queries {
     joined.parts.push(part);
     joined.bytes += part.length;
     if (more) {
-      if (joined.bytes <= ANSWER_BYTES_MAX) this.#assemblies.set(key, joined);
+      // Beyond the limit only the fact that there was an answer is kept.
+      if (joined.bytes > ANSWER_BYTES_MAX) joined.parts.length = 0;
+      this.#assemblies.set(key, joined);
       return undefined;
     }
     this.#assemblies.delete(key);
+    if (joined.bytes > ANSWER_BYTES_MAX) return NOTHING;
     const value = new Uint8Array(joined.bytes);
     let at = 0;
     for (const piece of joined.parts) {
@@ -126,6 +126,11 @@ export class Queries {
   #completeIfAnswered(query: number, open: Query): void {
     if (open.awaited?.size !== 0) return;
     this.#open.delete(query);
+    this.#forgetAssemblies(query);
     this.#effects.perform({ kind: "queryComplete", group: this.#group, query });
+  }
+
+  #forgetAssemblies(query: number): void {
+    for (const key of this.#assemblies.keys()) if (key.startsWith(`${query} `)) this.#assemblies.delete(key);
   }
 }

@@ -326,6 +326,9 @@ export class Driver implements NetworkSink {
       case "cluster":
         this.#listener.clusterInstalled(effect.view);
         break;
+      case "notice":
+        this.#listener.noticed(effect.what, effect.detail);
+        break;
       case "joinRefused":
         this.#listener.joinRefused(effect.code, effect.detail);
         break;

@@ -247,8 +247,9 @@ export class Conductor {
       case "no":
         return this.#counters(second).length === 0 ? undefined : "it still has members";
       case "delivered":
-        for (const { delivered, view } of this.#counters(first)) {
-          if (delivered !== Number(second)) return `a member of view ${view.number} delivered ${delivered}`;
+        for (const name of words.slice(3)) {
+          const delivered = this.#world.hosts.get(name)?.counter(first)?.delivered;
+          if (delivered !== Number(second)) return `${name} delivered ${delivered}`;
         }
         return undefined;
       default:
@@ -260,17 +261,16 @@ export class Conductor {
     return this.#world.running.flatMap((host) => host.counter(group) ?? []);
   }
 
-  /** Exactly these hosts are in the group, in one view with this order of age, in one state. */
+  /** These hosts are in one view of the group, of just them in this order of age, in one state. Others may be left behind. */
   #expectGroup(group: string, names: readonly string[]): Outcome {
-    const inside = this.#world.running.filter((host) => host.counter(group)?.membership !== undefined);
-    const there = inside.map(({ name }) => name).sort();
-    if (there.join() !== [...names].sort().join()) return `its members are ${there.join(" ")}`;
-    const [digest] = inside.map((host) => host.counter(group)?.digest());
-    for (const host of inside) {
-      const counter = host.counter(group);
-      const members = counter?.view.members.map(nodeName).join(" ");
-      if (members !== names.join(" ")) return `${host.name} is in view ${counter?.view.number} of ${members}`;
-      if (counter?.digest() !== digest) return `${host.name} has another state`;
+    let digest: string | undefined;
+    for (const name of names) {
+      const counter = this.#world.hosts.get(name)?.counter(group);
+      if (counter?.membership === undefined) return `${name} has not joined`;
+      const members = counter.view.members.map(nodeName).join(" ");
+      if (members !== names.join(" ")) return `${name} is in view ${counter.view.number} of ${members}`;
+      digest ??= counter.digest();
+      if (counter.digest() !== digest) return `${name} has another state`;
     }
     return undefined;
   }

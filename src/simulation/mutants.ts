@@ -307,14 +307,6 @@ const serviceMutants: readonly Mutant[] = [
     why: "A flush covers what the member has sent, but not what it has delivered.",
   },
   {
-    name: "flush-of-queued-forgotten",
-    violates: "F1",
-    file: MEMBER,
-    find: "if (this.#outgoing.taken < flush.mark)",
-    replace: "if (this.#outgoing.taken < 0)",
-    why: "D-1: a flush does not wait until what was queued before it has entered the epoch.",
-  },
-  {
     name: "flush-target-of-old-view",
     violates: "F2",
     file: MEMBER,

@@ -38,11 +38,16 @@ export class Reader {
   }
 
   u16(): number {
-    return this.u8() + this.u8() * 0x100;
+    if (!this.#take(2)) return 0;
+    const at = this.#at;
+    return (this.#bytes[at - 2] as number) + (this.#bytes[at - 1] as number) * 0x100;
   }
 
   u32(): number {
-    return this.u16() + this.u16() * 0x1_0000;
+    if (!this.#take(4)) return 0;
+    const at = this.#at;
+    const high = (this.#bytes[at - 2] as number) + (this.#bytes[at - 1] as number) * 0x100;
+    return (this.#bytes[at - 4] as number) + (this.#bytes[at - 3] as number) * 0x100 + high * 0x1_0000;
   }
 
   f64(): number {

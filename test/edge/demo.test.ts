@@ -62,7 +62,7 @@ describe("coterie demo", () => {
     expect(code, stdout).toBe(0);
     expect(stdout).toMatch(/view 3/);
     expect(stdout).toMatch(/is out, \d+ ms after the kill/);
-    expect(stdout).toMatch(/is back: its state came in \d+ ms/);
+    expect(stdout).toMatch(/is back, its state in \d+ ms/);
     expect(stdout).toMatch(/lost +0/);
     expect(Math.max(...stdout.split("\n").map(({ length }) => length))).toBeLessThanOrEqual(80);
   });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { Record, type Testimony } from "../../src/edge/demo/record.ts";
+import { Ledger, type Testimony } from "../../src/edge/demo/ledger.ts";
 import { compareOrders, countLost, longestPauseMs } from "../../src/edge/demo/verdict.ts";
 import type { HistoryEvent, HistoryFlavour } from "../../src/protocol/history.ts";
 
@@ -28,7 +28,7 @@ function testimony(node: string, script: readonly string[], killedAt?: number): 
   return { node, events, killedAt };
 }
 
-const lost = (...testimonies: readonly Testimony[]) => countLost(new Record(testimonies), "a#1");
+const lost = (...testimonies: readonly Testimony[]) => countLost(new Ledger(testimonies), "a#1");
 
 describe("lost", () => {
   test("nothing, when all who stayed have all", () => {
@@ -65,18 +65,18 @@ describe("lost", () => {
 
   test("queries do not count", () => {
     const b = testimony("b#2", ["install 1", "query q1", "send q1", "deliver q1", "install 2"]);
-    const record = new Record([b]);
-    expect([record.sent.length, record.delivered]).toEqual([0, 0]);
+    const ledger = new Ledger([b]);
+    expect([ledger.sent.length, ledger.delivered]).toEqual([0, 0]);
   });
 });
 
 test("duplicated is what a process delivered again", () => {
   const b = testimony("b#2", ["install 1", "send m1", "deliver m1", "deliver m1", "install 2"]);
-  expect(new Record([b]).duplicated).toBe(1);
+  expect(new Ledger([b]).duplicated).toBe(1);
 });
 
 describe("orders", () => {
-  const compare = (...testimonies: readonly Testimony[]) => compareOrders(new Record(testimonies));
+  const compare = (...testimonies: readonly Testimony[]) => compareOrders(new Ledger(testimonies));
   const b = testimony("b#2", ["install 1", "deliver m1 total", "deliver m2 safe", "install 2"]);
 
   test("agree when they are one, whatever came in between without an order", () => {
@@ -103,5 +103,5 @@ describe("orders", () => {
 
 test("the longest pause is between two deliveries, or the ends", () => {
   const b = testimony("b#2", ["install 1", "deliver m1", "deliver m2", "install 2", "send m3", "deliver m3"]);
-  expect(longestPauseMs(new Record([b]), ["b#2"], 1, 6)).toBe(3);
+  expect(longestPauseMs(new Ledger([b]), ["b#2"], 1, 6)).toBe(3);
 });

@@ -90,8 +90,10 @@ describe(`SIGKILL and restart, again and again, in ${SECONDS} s of load`, () => 
       figure("churn: SIGKILL to the new view of four, slowest, ms", Math.max(...viewChanges));
       figure("churn: SIGKILL to the new view of four, mean, ms", mean(viewChanges));
       figure("churn: restart to the return with the state, slowest, ms", Math.max(...returns));
-      figure("churn: memory kept by the process that saw all cycles, MB", `${mega(kept(before))} before, ${mega(kept(after))} after`);
-      figure("churn: memory resident, MB", `${mega(before.rss)} before, ${mega(after.rss)} after`);
+      for (const kind of ["heapUsed", "external", "rss"] as const) {
+        const sizes = `${mega(before[kind])} before, ${mega(after[kind])} after`;
+        figure(`churn: ${kind} of the process that saw all cycles, MB`, sizes);
+      }
       const history = trial.judge({ quiescent: true });
       figure("churn: events judged", history.length);
       expect(cycles).toBeGreaterThanOrEqual(CYCLES_MIN);

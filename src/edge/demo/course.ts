@@ -232,7 +232,7 @@ export class Course {
     } else if (successor !== undefined && joined.includes(successor.name)) {
       const others = [...view.installedAt].filter(([name]) => name !== successor.name);
       const transferMs = last - Math.min(...others.map(([, at]) => at));
-      parts.push(`${successor.name} is back: its state came in ${figure(transferMs)} ms`);
+      parts.push(`${successor.name} is back, its state in ${figure(transferMs)} ms`);
     } else if (joined.length > 0) parts.push(`${joined.join(" and ")} joined`);
     for (const name of left) {
       const killedAt = name === victim?.name ? victim.killedAt : undefined;

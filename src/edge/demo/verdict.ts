@@ -1,5 +1,5 @@
 /**
- * Judges a run by its record. An update counts as
+ * Judges a run by its ledger. An update counts as
  *
  * - *lost* when a member lacks it that was in its view to the view's end, though its sender was too, or another such
  *   member has it, or the sender's `safeSend` had come back. What the killed process sent in its last moments may have
@@ -10,7 +10,7 @@
  * had got; its very last ones may differ, except that what came back to it as safe must stand.
  */
 import type { NodeId } from "../../protocol/view.ts";
-import type { Record, Sent, Stay } from "./record.ts";
+import type { Ledger, Sent, Stay } from "./ledger.ts";
 
 export interface Count {
   readonly lost: number;
@@ -18,11 +18,11 @@ export interface Count {
   readonly unheard: number;
 }
 
-export function countLost(record: Record, killed: NodeId): Count {
+export function countLost(ledger: Ledger, killed: NodeId): Count {
   let lost = 0;
   let unheard = 0;
-  for (const sent of record.sent) {
-    const stays = record.views.get(sent.view) ?? [];
+  for (const sent of ledger.sent) {
+    const stays = ledger.views.get(sent.view) ?? [];
     const whole = stays.filter(({ isWhole }) => isWhole);
     const holders = whole.filter(({ distinct }) => distinct.has(sent.message));
     if (holders.length < whole.length && mustBeThere(sent, stays, holders)) lost++;
@@ -44,10 +44,10 @@ export interface Orders {
   readonly compared: number;
 }
 
-export function compareOrders(record: Record): Orders {
+export function compareOrders(ledger: Ledger): Orders {
   let agree = true;
   let compared = 0;
-  for (const stays of record.views.values()) {
+  for (const stays of ledger.views.values()) {
     const sequences = stays.filter(({ isWhole }) => isWhole).map((stay) => orderOf(stay));
     const [measure = [], ...others] = sequences;
     compared += measure.length;
@@ -83,18 +83,18 @@ function isPrefix(shorter: readonly string[], longer: readonly string[]): boolea
 }
 
 /** Updates delivered per second at a member on average, between two times. */
-export function deliveriesPerSecond(record: Record, nodes: readonly NodeId[], from: number, to: number): number {
+export function deliveriesPerSecond(ledger: Ledger, nodes: readonly NodeId[], from: number, to: number): number {
   if (nodes.length === 0 || to <= from) return 0;
-  const delivered = nodes.flatMap((node) => record.staysOf(node)).flatMap((stay) => stay.delivered);
+  const delivered = nodes.flatMap((node) => ledger.staysOf(node)).flatMap((stay) => stay.delivered);
   return (delivered.filter(({ at }) => at >= from && at < to).length * 1000) / (to - from) / nodes.length;
 }
 
 /** The longest time without a delivery at one of these members, between two times. */
-export function longestPauseMs(record: Record, nodes: readonly NodeId[], from: number, to: number): number {
+export function longestPauseMs(ledger: Ledger, nodes: readonly NodeId[], from: number, to: number): number {
   let longest = 0;
   for (const node of nodes) {
     let before = from;
-    for (const { at } of record.staysOf(node).flatMap((stay) => stay.delivered)) {
+    for (const { at } of ledger.staysOf(node).flatMap((stay) => stay.delivered)) {
       if (at < from || at > to) continue;
       longest = Math.max(longest, at - before);
       before = at;

@@ -4,6 +4,7 @@
  * are commands of the directory. Its views are agreed by `Agreement`. Nodes that are not acceptors are *attached*: the
  * leader feeds them every step that was delivered, and a view brings them the directory as it stands.
  */
+import { assert } from "../../base/assert.ts";
 import { decode, encode, list } from "../../wire/layout.ts";
 import { MESSAGE_HEADER_BYTES, PACKET_HEADER_BYTES, type Packet, PacketBuilder, SAFE } from "../../wire/packet.ts";
 import type { ClusterStatus, Effects } from "../effects.ts";
@@ -160,6 +161,8 @@ export class Cluster implements AgreementHost {
   /** Orders a command; it is executed once, wherever the leadership goes meanwhile. Returns the request's number. */
   request(command: DirectoryCommand): number {
     const number = this.#nextRequest++;
+    const request = { requester: this.#self.id, number, command };
+    assert(decode(directoryRequest, encode(directoryRequest, request)) !== undefined, "a request can be understood");
     this.#outstanding.set(number, command);
     this.#submit(number, command);
     return number;
@@ -182,7 +185,7 @@ export class Cluster implements AgreementHost {
   // Events from the world.
 
   linkUp(peer: NodeRecord, now: number): void {
-    this.#now = now;
+    this.#passTime(now);
     this.#linked.set(peer.id, peer);
     this.#detector.linkUp(peer.id, now);
     this.#founding?.linked(peer);
@@ -191,10 +194,10 @@ export class Cluster implements AgreementHost {
   }
 
   linkDown(id: NodeId, gone: boolean, now: number): void {
-    this.#now = now;
+    this.#passTime(now);
     this.#detector.linkDown(id, gone);
     this.#linked.delete(id);
-    this.#founding?.withdrawn(id);
+    this.#founding?.linkDown(id, gone);
     if (!gone) return;
     this.#joiners.delete(id);
     // The others count this complaint, and need not wait for the next heartbeat to do so.
@@ -203,6 +206,7 @@ export class Cluster implements AgreementHost {
   }
 
   alive(id: NodeId, stalledMs: number, now: number): void {
+    this.#passTime(now);
     this.#detector.alive(id, stalledMs, now);
   }
 
@@ -221,7 +225,7 @@ export class Cluster implements AgreementHost {
   }
 
   receive(from: NodeId, message: Message, now: number): void {
-    this.#now = now;
+    this.#passTime(now);
     switch (message.kind) {
       case "joinCluster":
         this.#joinWanted(from, message.node);
@@ -242,14 +246,24 @@ export class Cluster implements AgreementHost {
       case "excluded":
         if (message.view > (this.#view?.number ?? 0)) this.excluded();
         break;
-      case "foundingOffer": {
+      case "foundingOffer":
+        if (this.#view === undefined) this.#founding?.offered(message.node, message.digest);
+        break;
+      case "foundingCall":
+        if (this.#view !== undefined) this.#effects.send(from, { kind: "foundingVote", fresh: false });
+        else this.#founding?.called(from);
+        break;
+      case "foundingVote": {
         if (this.#view !== undefined) break;
-        const view = this.#founding?.offered(message.node, message.digest, this.#options.mintCluster);
+        const view = this.#founding?.voted(from, message.fresh, this.#options.mintCluster);
         if (view !== undefined) this.#foundWith(view);
         break;
       }
+      case "foundingOver":
+        this.#founding?.released(from);
+        break;
       case "installCluster":
-        this.#installOrdered(from, message.decided, message.snapshot);
+        this.#installOrdered(message.decided, message.snapshot);
         break;
       case "installedCluster":
         this.#peerInstalled(from, message.view);
@@ -277,7 +291,6 @@ export class Cluster implements AgreementHost {
 
   tick(now: number): void {
     this.#passTime(now);
-    this.#detector.tick(now);
     if (now < this.#heartbeatAt) return;
     this.#heartbeatAt = now + this.#options.timing.heartbeatMs;
     if (this.#view === undefined) {
@@ -432,12 +445,11 @@ export class Cluster implements AgreementHost {
     this.#effects.send(to, { kind: "installCluster", ...installed });
   }
 
-  #installOrdered(from: NodeId, decided: Proposal, snapshot: Uint8Array | undefined): void {
+  #installOrdered(decided: Proposal, snapshot: Uint8Array | undefined): void {
     const { view } = decided;
     if (view.number <= (this.#view?.number ?? 0) || this.#handover !== undefined) return;
     if (this.#view === undefined) {
-      const foreign = view.number === 1 && this.#founding?.accepts(from) === false && view.nodes[0]?.id === from;
-      if (snapshot === undefined || !isNodeOf(view, this.#self.id) || foreign) return;
+      if (snapshot === undefined || !isNodeOf(view, this.#self.id) || this.#founding?.accepts(view) === false) return;
     } else if (view.cluster !== this.#view.cluster) return;
     if (!isNodeOf(view, this.#self.id)) {
       if (decided.leavers.includes(this.#self.id)) this.#goOn(decided);
@@ -473,10 +485,15 @@ export class Cluster implements AgreementHost {
       if (isNodeOf(view, id) || id === this.#self.id) continue;
       this.#removed.add(id);
       if (decided.leavers.includes(id)) this.#effects.send(id, { kind: "installedCluster", view: view.number });
-      else this.#effects.perform({ kind: "unlink", id });
+      else {
+        this.#linked.delete(id);
+        this.#effects.perform({ kind: "unlink", id });
+      }
+      this.#joiners.delete(id);
     }
     while (this.#removed.size > REMOVED_MAX) this.#removed.delete(this.#removed.values().next().value as NodeId);
     if (isNodeOf(view, this.#self.id)) this.#enter(decided);
+    else if (!decided.leavers.includes(this.#self.id)) this.excluded();
     else {
       this.#epoch?.freeze();
       this.#handover = { decided, snapshot: this.#directory.snapshot() };
@@ -696,10 +713,14 @@ export class Cluster implements AgreementHost {
     }
   }
 
-  /** After an own pause the lease may have run out: that is looked at before anything else happens. */
+  /**
+   * Time goes on with every event. After an own pause others have not been silent, and the lease may have run out: both are
+   * looked at before anything else happens.
+   */
   #passTime(now: number): void {
     const isPause = now - this.#now > this.#options.timing.heartbeatMs * 2;
     this.#now = now;
+    this.#detector.tick(now);
     if (isPause) this.#checkLease();
   }
 

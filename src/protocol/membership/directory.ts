@@ -142,9 +142,8 @@ export class Directory {
    */
   refusalsInRetrospect(node: NodeId, command: DirectoryCommand): JoinRefusal[] {
     if (command.kind !== "join") return [];
-    if (command.groups.every(({ name }) => this.named(name)?.members.includes(node))) return [];
-    const refusals = command.groups.flatMap(({ name, digest }) => this.#joinRefusal(node, name, digest) ?? []);
-    return refusals.filter(({ code }) => code !== "already-member");
+    const missing = command.groups.filter(({ name }) => this.named(name)?.members.includes(node) !== true);
+    return missing.map(({ name, digest }) => this.#joinRefusal(node, name, digest) ?? { code: "group-lost", name });
   }
 
   #apply(node: NodeId, command: DirectoryCommand): JoinRefusal[] {

@@ -1,13 +1,14 @@
 /**
  * Founding by configured founders (rule A8): view 1 holds *all* of them, and it is made only when all are present, fresh
- * and agreed on one list. The founder with the lowest address coordinates. The others' offers are their votes: an offer
- * binds its founder to this incarnation of the coordinator until it hears of a live cluster, and a founder that has
- * installed any view is not fresh and never offers again.
+ * and agreed on one list. The founder with the lowest address coordinates: it waits for an offer from everybody, then calls
+ * for votes. A vote says that its founder is in no cluster, and binds it to this incarnation of the coordinator: until that
+ * is gone, or says that it will not found, the founder installs no view without it.
  *
- * Why one crash cannot found twice: a coordinator that restarts is a new incarnation and needs new offers from all. If
- * the first view of the old one reached anybody, that founder is not fresh, and the new one finds a live cluster instead.
- * If it reached nobody, all are bound to the new incarnation and refuse what of the old one is still under way.
+ * Why one crash cannot found twice: a coordinator that restarts is a new incarnation and needs new votes from all. Whoever
+ * has installed a view of the old one votes no, and then the new one never founds; whoever votes yes has not installed one,
+ * and will not. So of two first views at most one ever has members besides its coordinator.
  */
+import { hashString } from "../../base/random.ts";
 import type { Effects } from "../effects.ts";
 import type { ClusterView, NodeId, NodeRecord } from "../view.ts";
 
@@ -15,7 +16,11 @@ export class Founding {
   readonly #self: NodeRecord;
   readonly #addresses: readonly string[];
   readonly #effects: Effects;
+  /** At the coordinator: who is there, and who of them has voted since all were. */
   readonly #offers = new Map<string, NodeRecord>();
+  readonly #votes = new Set<NodeId>();
+  #over = false;
+  /** At the others. */
   #boundTo: NodeId | undefined;
 
   /** `addresses`: all founders, this node included, sorted. */
@@ -26,46 +31,85 @@ export class Founding {
     this.#offers.set(self.address, self);
   }
 
-  get coordinates(): boolean {
-    return this.#addresses[0] === this.#self.address;
-  }
-
   /** Founders that have not shown up yet, for people. */
   get awaited(): readonly string[] {
-    return this.coordinates ? this.#addresses.filter((address) => !this.#offers.has(address)) : this.#addresses.slice(0, 1);
+    if (!this.#coordinates) return this.#addresses.slice(0, 1);
+    return this.#addresses.filter((address) => !this.#offers.has(address));
   }
 
-  /** A founder is linked: the coordinator gets this one's offer. */
+  /** A node is linked: if it coordinates, it gets this one's offer. */
   linked(peer: NodeRecord): void {
     if (peer.address !== this.#addresses[0]) return;
-    this.#boundTo = peer.id;
-    this.#effects.send(peer.id, { kind: "foundingOffer", digest: this.#digest(), node: this.#self, fresh: true });
+    this.#effects.send(peer.id, { kind: "foundingOffer", digest: this.#digest(), node: this.#self });
   }
 
-  /** The coordinator's first view, once all have offered. */
-  offered(node: NodeRecord, digest: string, mintCluster: () => string): ClusterView | undefined {
-    if (!this.coordinates || digest !== this.#digest() || !this.#addresses.includes(node.address)) return undefined;
+  /** A founder is there; once all are, they are called to vote. */
+  offered(node: NodeRecord, digest: string): void {
+    if (!this.#coordinates || this.#over) return;
+    if (digest !== this.#digest() || !this.#addresses.includes(node.address)) {
+      const detail = { node: node.id, address: node.address, ours: this.#addresses.join(" ") };
+      this.#effects.perform({ kind: "notice", what: "a founder has another list of founders", detail });
+      return;
+    }
     this.#offers.set(node.address, node);
+    if (this.#offers.size < this.#addresses.length) return;
+    this.#votes.clear();
+    this.#effects.broadcast(this.#others(), { kind: "foundingCall" });
+  }
+
+  /** The coordinator calls: this founder, which is in no cluster, votes for it. */
+  called(coordinator: NodeId): void {
+    this.#boundTo = coordinator;
+    this.#effects.send(coordinator, { kind: "foundingVote", fresh: true });
+  }
+
+  /** The first view, once all have voted for it. A founder that is not fresh has seen a cluster: there will be no other. */
+  voted(by: NodeId, fresh: boolean, mintCluster: () => string): ClusterView | undefined {
+    if (!this.#coordinates || this.#over) return undefined;
+    if (!fresh) {
+      this.#over = true;
+      this.#effects.broadcast(this.#others(), { kind: "foundingOver" });
+      return undefined;
+    }
+    this.#votes.add(by);
     return this.complete(mintCluster);
   }
 
+  /** The first view, when there is nobody to wait for. */
   complete(mintCluster: () => string): ClusterView | undefined {
-    if (!this.coordinates || this.#offers.size < this.#addresses.length) return undefined;
+    const isComplete = this.#offers.size === this.#addresses.length && this.#others().every((id) => this.#votes.has(id));
+    if (!this.#coordinates || this.#over || !isComplete) return undefined;
     const nodes = this.#addresses.map((address) => this.#offers.get(address) as NodeRecord);
     return { cluster: mintCluster(), number: 1, nodes, acceptors: nodes.map(({ id }) => id) };
   }
 
-  /** The founder's link is gone: its offer is void. */
-  withdrawn(id: NodeId): void {
-    for (const [address, node] of this.#offers) if (node.id === id) this.#offers.delete(address);
+  /** The coordinator will not found any more. */
+  released(by: NodeId): void {
+    if (this.#boundTo === by) this.#boundTo = undefined;
   }
 
-  /** Whether a first view from this coordinator may be installed. */
-  accepts(coordinator: NodeId): boolean {
-    return this.#boundTo === undefined || this.#boundTo === coordinator;
+  /** The node's link is down; `gone` when its incarnation does not live any more. */
+  linkDown(id: NodeId, gone: boolean): void {
+    this.#votes.delete(id);
+    for (const [address, node] of this.#offers) if (node.id === id) this.#offers.delete(address);
+    if (gone) this.released(id);
+  }
+
+  /** Whether this view may be installed: a founder that has voted waits for a view with the one that it has voted for. */
+  accepts(view: ClusterView): boolean {
+    return this.#boundTo === undefined || view.nodes.some(({ id }) => id === this.#boundTo);
+  }
+
+  get #coordinates(): boolean {
+    return this.#addresses[0] === this.#self.address;
+  }
+
+  #others(): NodeId[] {
+    return [...this.#offers.values()].map(({ id }) => id).filter((id) => id !== this.#self.id);
   }
 
   #digest(): string {
-    return this.#addresses.join(" ").slice(0, 64);
+    const list = this.#addresses.join(" ");
+    return `${list.length}.${hashString(list).toString(16)}`;
   }
 }

@@ -3,8 +3,9 @@
  * flush, a bounded number of them under way. When the donor goes, the next view names another and the joiner begins anew
  * with the state at the start of that view, so it never needs two halves of two states.
  */
+import { assert } from "../../base/assert.ts";
 import type { Effects } from "../effects.ts";
-import type { Message } from "../messages.ts";
+import { CHUNK_BYTES_MAX, type Message } from "../messages.ts";
 import type { NodeId } from "../view.ts";
 
 type Chunk = Extract<Message, { kind: "stateChunk" }>;
@@ -36,6 +37,7 @@ export class Donation {
     if (!this.#pulling || this.#finished) return;
     this.#pulling = false;
     const chunk = bytes ?? new Uint8Array(0);
+    assert(chunk.length <= CHUNK_BYTES_MAX, "a chunk of a state fits into one message");
     this.#finished = bytes === undefined;
     const index = this.#sent++;
     const last = this.#finished;

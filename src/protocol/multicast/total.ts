@@ -26,7 +26,7 @@ export class TotalOrder {
   readonly #unordered: Deque<Packet>[];
   readonly #runs = new Deque<Run>();
   /** At the sequencer: the last seqno of each sender that waits to be announced, or -1. */
-  readonly #unannounced: Int32Array;
+  readonly #unannounced: Float64Array;
   /** How many packets of each sender the announced order covers. */
   readonly #announced: Float64Array;
   #announcing = false;
@@ -34,7 +34,7 @@ export class TotalOrder {
 
   constructor(size: number) {
     this.#unordered = Array.from({ length: size }, () => new Deque<Packet>());
-    this.#unannounced = new Int32Array(size).fill(-1);
+    this.#unannounced = new Float64Array(size).fill(-1);
     this.#announced = new Float64Array(size);
   }
 

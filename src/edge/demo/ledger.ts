@@ -40,7 +40,7 @@ export interface Sent {
   readonly view: number;
 }
 
-export class Record {
+export class Ledger {
   readonly sent: Sent[] = [];
   readonly stays: Stay[] = [];
   /** The stays of each view. */
