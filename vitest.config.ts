@@ -23,7 +23,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["src/**/*.test.ts", "test/**/*.test.ts"],
-          exclude: ["test/processes/**"],
+          exclude: ["test/processes/**", "test/edge/**", "test/docs/**"],
           sequence: { groupOrder: 0 },
         },
       },
@@ -46,7 +46,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "processes",
-          include: ["test/processes/**/*.test.ts"],
+          include: ["test/processes/**/*.test.ts", "test/edge/**/*.test.ts", "test/docs/**/*.test.ts"],
           fileParallelism: false,
           sequence: { groupOrder: 1 },
         },

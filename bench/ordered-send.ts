@@ -5,7 +5,7 @@
  *     npm run bench                        # the defaults
  *     npx tsx bench/ordered-send.ts --bytes 1024 --seconds 5 --flavour safeSend
  */
-import { fork, type ChildProcess } from "node:child_process";
+import { type ChildProcess, fork } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -101,7 +101,8 @@ async function openGroup(task: Task): Promise<Work> {
         if (sends) {
           // A burst without awaiting, then the last one of the burst before: that is the back-pressure.
           const before = window;
-          for (let count = Math.max(1, Math.floor(65_536 / (task.bytes + 8))); count > 0; count--) window = put(message);
+          for (let count = Math.max(1, Math.floor(65_536 / (task.bytes + 8))); count > 0; count--)
+            window = put(message);
           await before;
         }
         await new Promise((resolve) => setImmediate(resolve));

@@ -3,8 +3,9 @@
  * 64 KiB batches of framed messages over plain TCP, receive with reused buffers, and hand a borrowed view of every
  * message, their own too, to a handler.
  */
-import { createServer, connect, type Socket } from "node:net";
+
 import { once } from "node:events";
+import { connect, createServer, type Socket } from "node:net";
 
 const BATCH_BYTES = 65_536;
 const HEADER_BYTES = 12;
@@ -15,7 +16,11 @@ export interface RawMember {
   readonly port: number;
   connectTo(ports: readonly number[]): Promise<void>;
   /** Sends for so long; resolves with messages handled here, and bytes. */
-  run(forMs: number, messageBytes: number, sends: boolean): Promise<{ readonly delivered: number; readonly seconds: number }>;
+  run(
+    forMs: number,
+    messageBytes: number,
+    sends: boolean,
+  ): Promise<{ readonly delivered: number; readonly seconds: number }>;
   close(): void;
 }
 
@@ -78,7 +83,10 @@ function makeBatch(messageBytes: number): { readonly bytes: Buffer; readonly cou
   return { bytes, count };
 }
 
-function reader(handle: (message: Uint8Array) => void): { buffer: Buffer; callback: (length: number, buffer: Uint8Array) => boolean } {
+function reader(handle: (message: Uint8Array) => void): {
+  buffer: Buffer;
+  callback: (length: number, buffer: Uint8Array) => boolean;
+} {
   const buffer = Buffer.allocUnsafeSlow(4 * BATCH_BYTES);
   let rest = Buffer.alloc(0);
   return {

@@ -61,7 +61,9 @@ export class Calls {
     checkQuery(this.#replica.definition, wanted, options);
     const signal = options.signal ?? this.#scope.signal;
     const scoped = signal === undefined ? options : { ...options, signal };
-    const methods: Record<string, (...args: readonly unknown[]) => Pending<Reply<unknown>[]>> = Object.create(null);
+    const methods: Record<string, (...args: readonly unknown[]) => Pending<Reply<unknown>[]>> = Object.create(
+      refusingOthers(this.#replica.definition.name, "query"),
+    );
     for (const operation of this.#replica.definition.queries) {
       methods[operation.name] = (...args) =>
         this.#replica.questions.ask(operation, args, wanted, scoped, this.#scope.audience);
@@ -85,10 +87,25 @@ function audienceFor(members: unknown, group: string): Audience {
   return audienceOf(list as readonly NodeId[]);
 }
 
+/**
+ * The prototype of the methods: asked only for a name that is not among them, which the compiler would have refused. What
+ * the language itself looks for (whether it is a promise, how to print it) is not there, and that is all right.
+ */
+function refusingOthers(group: string, kind: "update" | "query"): object {
+  return new Proxy(Object.create(null) as object, {
+    get: (_target, name) => {
+      if (typeof name === "symbol" || name === "then" || name === "toJSON") return undefined;
+      throw new CoterieError("unknown-operation", `the group has no ${kind} \`${name}\``, { group });
+    },
+  });
+}
+
 const MEMBER = /^.+#[0-9a-f]{8}$/s;
 
 function sendMethods(replica: Replica, scope: Scope, flavour: number): SendMethods {
-  const methods: Record<string, (...args: readonly unknown[]) => Pending<unknown>> = Object.create(null);
+  const methods: Record<string, (...args: readonly unknown[]) => Pending<unknown>> = Object.create(
+    refusingOthers(replica.definition.name, "update"),
+  );
   const everybody = scope.audience === undefined && scope.signal === undefined;
   for (const operation of replica.definition.updates) {
     const direct = everybody && operation.schema === undefined;

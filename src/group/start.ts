@@ -37,11 +37,12 @@ export async function start(options: StartOptions = {}): Promise<Node> {
   } catch (problem) {
     throw startError(problem, checked, refusals, timeout.aborted);
   }
-  const release = closeOnTerminate(running);
+  const node = createNode(running, checked);
+  const release = closeOnTerminate(node);
   running.onStatus((status) => {
     if (status === "closed") release();
   });
-  return createNode(running, checked);
+  return node;
 }
 
 function openNode(
@@ -109,6 +110,8 @@ function startError(
   if (!timedOut) return problem;
   const version = refusals.get("version");
   if (version !== undefined) return new CoterieError("version-mismatch", `start: ${version} speaks another version`);
+  const foreign = refusals.get("foreign-cluster");
+  if (foreign !== undefined) return new CoterieError("foreign-cluster", `start: ${foreign} is in another cluster`);
   const seeds = options.seeds ?? "the nodes of this machine";
   return new CoterieError("unreachable", `start: no cluster answers at ${String(seeds)}`, { cause: problem });
 }

@@ -57,7 +57,13 @@ export type Effect =
   | { readonly kind: "pull"; readonly group: number; readonly joiner: NodeId; readonly since: number }
   | { readonly kind: "release"; readonly group: number; readonly joiner: NodeId; readonly since: number }
   | { readonly kind: "load"; readonly group: number; readonly since: number }
-  | { readonly kind: "chunk"; readonly group: number; readonly since: number; readonly chunk: Uint8Array; readonly last: boolean }
+  | {
+      readonly kind: "chunk";
+      readonly group: number;
+      readonly since: number;
+      readonly chunk: Uint8Array;
+      readonly last: boolean;
+    }
   | { readonly kind: "joined"; readonly group: number; readonly created: boolean }
   | { readonly kind: "room"; readonly group: number }
   | { readonly kind: "blocked"; readonly group: number; readonly blocked: boolean }

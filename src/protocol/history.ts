@@ -38,7 +38,13 @@ export type HistoryEvent =
       readonly proposal?: string;
     }
   /** A directory step was executed; `digest` is of the directory's state after it. */
-  | { readonly kind: "directory"; readonly at: number; readonly node: NodeId; readonly index: number; readonly digest: string }
+  | {
+      readonly kind: "directory";
+      readonly at: number;
+      readonly node: NodeId;
+      readonly index: number;
+      readonly digest: string;
+    }
   /** A message entered the epoch of view `view` at its sender. `message` identifies it in the whole run. */
   | {
       readonly kind: "send";
@@ -60,7 +66,14 @@ export type HistoryEvent =
       readonly sender: NodeId;
       readonly flavour: HistoryFlavour;
     }
-  | { readonly kind: "flush-begin"; readonly at: number; readonly node: NodeId; readonly group: string; readonly flush: string; readonly copies?: number }
+  | {
+      readonly kind: "flush-begin";
+      readonly at: number;
+      readonly node: NodeId;
+      readonly group: string;
+      readonly flush: string;
+      readonly copies?: number;
+    }
   | {
       readonly kind: "flush-end";
       readonly at: number;
@@ -70,7 +83,14 @@ export type HistoryEvent =
       readonly outcome: "held" | "rejected";
     }
   /** A query was sent: it is also a `send` (and is delivered) under the message id `query`. */
-  | { readonly kind: "query"; readonly at: number; readonly node: NodeId; readonly group: string; readonly query: string; readonly wanted: number }
+  | {
+      readonly kind: "query";
+      readonly at: number;
+      readonly node: NodeId;
+      readonly group: string;
+      readonly query: string;
+      readonly wanted: number;
+    }
   /** The caller learned how the query ended for one member. */
   | {
       readonly kind: "reply";
@@ -103,7 +123,13 @@ export type HistoryEvent =
       readonly loaded: boolean;
     }
   /** The group was left in good order by this member, or ended for it (`lost`, `excluded`). */
-  | { readonly kind: "end"; readonly at: number; readonly node: NodeId; readonly group: string; readonly why: "left" | "lost" | "excluded" }
+  | {
+      readonly kind: "end";
+      readonly at: number;
+      readonly node: NodeId;
+      readonly group: string;
+      readonly why: "left" | "lost" | "excluded";
+    }
   /** The node stopped serving, or serves again. */
   | { readonly kind: "blocked" | "unblocked"; readonly at: number; readonly node: NodeId };
 

@@ -2,21 +2,8 @@
  * Every control message between nodes: its layout is its definition. Packets of the data path are laid out in
  * `wire/packet.ts`. New messages and new cases of a union go to the end, so that tags keep their meaning.
  */
-import {
-  bytes,
-  flag,
-  type Laid,
-  list,
-  optional,
-  record,
-  text,
-  u16,
-  u32,
-  union,
-  varint,
-  word,
-} from "../wire/layout.ts";
-import { clusterView, groupView, nodeId, nodeIds, nodeRecord, NODES_MAX } from "./view.ts";
+import { bytes, flag, type Laid, list, optional, record, text, u16, u32, union, varint, word } from "../wire/layout.ts";
+import { clusterView, groupView, NODES_MAX, nodeId, nodeIds, nodeRecord } from "./view.ts";
 
 export const GROUPS_MAX = 65_536;
 const SNAPSHOT_BYTES_MAX = 2 * 1024 * 1024;
@@ -84,7 +71,7 @@ export const message = union({
   clusterHint: { nodes: list(nodeRecord, NODES_MAX) },
   leaveCluster: {},
   heartbeat: { view: u32, number: u32, heard: list(varint, NODES_MAX), suspects: nodeIds, frozen: flag },
-  excluded: { view: u32 },
+  excluded: { cluster: text(64), view: u32 },
   // Founding: see membership/founding.ts.
   foundingOffer: { digest: text(64), node: nodeRecord },
   foundingCall: {},

@@ -3,7 +3,7 @@
  * sender has no credit. Nobody's message fails because of a view change: it enters the next epoch.
  */
 import { Deque } from "../base/deque.ts";
-import { fragments, MESSAGE_HEADER_BYTES, type Packet, PACKET_HEADER_BYTES, PacketBuilder } from "../wire/packet.ts";
+import { fragments, MESSAGE_HEADER_BYTES, PACKET_HEADER_BYTES, type Packet, PacketBuilder } from "../wire/packet.ts";
 
 const FIRST_BYTES = 4096;
 const PACKET_BYTES = 65_536;

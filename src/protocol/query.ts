@@ -59,13 +59,7 @@ export class Queries {
     this.#reportLeft(query, open);
   }
 
-  answered(
-    from: NodeId,
-    query: number,
-    status: Exclude<ReplyStatus, "left">,
-    part: Uint8Array,
-    more: boolean,
-  ): void {
+  answered(from: NodeId, query: number, status: Exclude<ReplyStatus, "left">, part: Uint8Array, more: boolean): void {
     const open = this.#open.get(query);
     if (open === undefined) return;
     if (open.awaited !== undefined ? !open.awaited.has(from) : open.early.has(from)) return;

@@ -1,7 +1,7 @@
 /**
  * Who is in a cluster or a group, by age, at one moment that all agree on.
  */
-import { u32, f64, list, type Laid, type Layout, record, text } from "../wire/layout.ts";
+import { f64, type Laid, type Layout, list, record, text, u32 } from "../wire/layout.ts";
 
 /**
  * One incarnation of a node: its name, `#`, and eight hexadecimal digits drawn at start. A process that restarts is a

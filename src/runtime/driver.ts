@@ -2,8 +2,9 @@
  * Runs one incarnation of the core on its ports: the same code in production and in simulation. Inputs are handed to the
  * core as they come; once per turn of the event loop the core closes its batches and the recorded effects take place.
  */
-import { type Effect, Effects, type JoinRefusal } from "../protocol/effects.ts";
+
 import type { ClusterStatus } from "../protocol/effects.ts";
+import { type Effect, Effects, type JoinRefusal } from "../protocol/effects.ts";
 import type { HistoryEvent, HistorySink } from "../protocol/history.ts";
 import type { Message } from "../protocol/messages.ts";
 import { Process } from "../protocol/process.ts";
@@ -84,6 +85,8 @@ export class Driver implements NetworkSink {
   #status: ClusterStatus = "joining";
   #statusDetail = "";
   #closing = false;
+  /** The cluster that this node tries to join. */
+  #wooed: { readonly cluster: string; readonly since: number } | undefined;
   #admission: "none" | "asked" | "given" = "none";
   readonly #held: { readonly from: NodeId; readonly message: Message }[] = [];
   /** Frames that were garbage. */
@@ -97,8 +100,17 @@ export class Driver implements NetworkSink {
     const mintCluster = (): string => `${hex(entropy.word())}${hex(entropy.word())}`;
     const recordsHistory = history !== undefined;
     const now = clock.now();
-    this.#process = new Process({ self, timing, bounds, directorySize, mintCluster, recordsHistory }, this.#effects, now);
-    this.#memberships = new Memberships(this.#process, () => clock.requestTurn(), () => clock.now(), history);
+    this.#process = new Process(
+      { self, timing, bounds, directorySize, mintCluster, recordsHistory },
+      this.#effects,
+      now,
+    );
+    this.#memberships = new Memberships(
+      this.#process,
+      () => clock.requestTurn(),
+      () => clock.now(),
+      history,
+    );
     this.#record({ kind: "start", at: now, node: self.id });
     clock.wakeAt(now);
   }
@@ -226,13 +238,26 @@ export class Driver implements NetworkSink {
     return undefined;
   }
 
-  met(peer: NodeRecord, _cluster: string, _address: string): void {
+  met(peer: NodeRecord, cluster: string, address: string): void {
     // A node that is cut off may find those who have gone on without it only by seeking.
-    if (peer.id !== this.#options.self.id && this.#status !== "primary") this.#link(peer);
+    if (peer.id === this.#options.self.id || this.#status === "primary") return;
+    if (this.#isOurs(cluster)) this.#link(peer);
+    else this.refused(address, "foreign-cluster", cluster);
   }
 
-  called(peer: NodeRecord, _cluster: string): void {
-    if (!this.#closing && this.#status !== "excluded") this.#link(peer);
+  called(peer: NodeRecord, cluster: string): void {
+    if (!this.#closing && this.#status !== "excluded" && this.#isOurs(cluster)) this.#link(peer);
+  }
+
+  /** A node joins one cluster: the first that it meets, or, if that does not take it in, another after a while. */
+  #isOurs(cluster: string): boolean {
+    const own = this.#process.cluster.view?.cluster;
+    if (cluster === "" || own !== undefined) return cluster === "" || cluster === own;
+    const now = this.#clock.now();
+    const { failureTimeoutMs } = this.#options.timing;
+    if (this.#wooed === undefined || now - this.#wooed.since > failureTimeoutMs * 2)
+      this.#wooed = { cluster, since: now };
+    return this.#wooed.cluster === cluster;
   }
 
   unreachable(address: string, why: string): void {

@@ -49,6 +49,8 @@ export class RunningNode {
     const entered = new Promise<void>((resolve, reject) => {
       node.#entered = { resolve, reject };
     });
+    // It may be rejected before anybody awaits it; who awaits it then still learns why.
+    entered.catch(() => {});
     const abort = (): void => node.#entered?.reject(signal?.reason);
     signal?.addEventListener("abort", abort, { once: true });
     try {
@@ -79,7 +81,9 @@ export class RunningNode {
 
   /** More about the status, for people. */
   get statusDetail(): string {
-    return this.#status === "joining" ? `waiting for ${this.#incarnation?.waitingFor ?? "a new start"}` : this.#statusDetail;
+    return this.#status === "joining"
+      ? `waiting for ${this.#incarnation?.waitingFor ?? "a new start"}`
+      : this.#statusDetail;
   }
 
   get clusterView(): ClusterView | undefined {

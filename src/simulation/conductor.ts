@@ -5,7 +5,6 @@
 import type { HistoryEvent } from "../protocol/history.ts";
 import { nodeName } from "../protocol/view.ts";
 import { FIFO, SAFE, TOTAL } from "../wire/packet.ts";
-import type { Counter } from "./counter.ts";
 import type { Narrator, Sent } from "./narrate.ts";
 import { type Step, Steps } from "./steps.ts";
 import { World, type WorldOptions } from "./world.ts";
@@ -245,7 +244,7 @@ export class Conductor {
       case "group":
         return this.#expectGroup(first, words.slice(2));
       case "no":
-        return this.#counters(second).length === 0 ? undefined : "it still has members";
+        return this.#expectNone(second, words.slice(3));
       case "delivered":
         for (const name of words.slice(3)) {
           const delivered = this.#world.hosts.get(name)?.counter(first)?.delivered;
@@ -257,8 +256,11 @@ export class Conductor {
     }
   }
 
-  #counters(group: string): Counter[] {
-    return this.#world.running.flatMap((host) => host.counter(group) ?? []);
+  /** None of these hosts, or of all, is a member. */
+  #expectNone(group: string, names: readonly string[]): Outcome {
+    const isIn = this.#world.running.filter((host) => host.counter(group)?.membership !== undefined);
+    const found = isIn.find(({ name }) => names.length === 0 || names.includes(name));
+    return found === undefined ? undefined : `${found.name} is a member`;
   }
 
   /** These hosts are in one view of the group, of just them in this order of age, in one state. Others may be left behind. */

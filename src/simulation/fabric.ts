@@ -18,6 +18,8 @@ export interface LinkRule {
   cut: boolean;
   /** Added to the latency of every frame. */
   delayMs: number;
+  /** Added for frames in the bulk lane: control frames overtake them. */
+  bulkDelayMs: number;
   jitterMs: number;
 }
 
@@ -150,7 +152,7 @@ export class Fabric {
     const key = `${from}>${to}`;
     const known = this.#rules.get(key);
     if (known !== undefined) return known;
-    const rule = { cut: false, delayMs: 0, jitterMs: 0 };
+    const rule = { cut: false, delayMs: 0, bulkDelayMs: 0, jitterMs: 0 };
     this.#rules.set(key, rule);
     return rule;
   }
@@ -335,7 +337,6 @@ export class Fabric {
     }
   }
 
-  /** Puts what waits under way, as far as the link and its rule allow. */
   /** Puts what waits under way, as far as the link and its rule allow: all of a lane that leaves together arrives together. */
   #pump(link: Link, side: 0 | 1): void {
     const from = link.ends[side];
@@ -352,7 +353,8 @@ export class Fabric {
     for (const lane of LANES) {
       const count = counts[lane];
       if (count === 0) continue;
-      const time = Math.max(direction.freeAt[lane], this.#clock.now + this.#latency(rule));
+      const delay = this.#latency(rule) + (lane === "bulk" ? rule.bulkDelayMs : 0);
+      const time = Math.max(direction.freeAt[lane], this.#clock.now + delay);
       direction.freeAt[lane] = time;
       this.#clock.at(time, () => this.#arrive(link, side, lane, count, connection), to.host);
     }

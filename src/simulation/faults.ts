@@ -133,10 +133,7 @@ export class Faults {
         return a !== undefined && b !== undefined && world.fabric.disconnect(a.id, b.id);
       }
       case "slow":
-        for (const other of names) {
-          world.fabric.rule(victim, other).delayMs = random.pick([5, 40, 300]);
-          world.fabric.rule(other, victim).jitterMs = random.pick([5, 60]);
-        }
+        this.#slow(victim, names);
         world.after(forMs, () => world.heal());
         return true;
       case "close":
@@ -159,6 +156,18 @@ export class Faults {
         return true;
       case "step":
         return this.#strikeAtStep(names);
+    }
+  }
+
+  /** Everything of a host is late, or only its bulk, and not alike for everybody. */
+  #slow(victim: string, names: readonly string[]): void {
+    const random = this.#random;
+    const onlyBulk = random.chance(0.5);
+    for (const other of names) {
+      const outward = this.#world.fabric.rule(victim, other);
+      if (onlyBulk) outward.bulkDelayMs = random.pick([0, 5, 40, 300]);
+      else outward.delayMs = random.pick([5, 40, 300]);
+      this.#world.fabric.rule(other, victim).jitterMs = random.pick([5, 60]);
     }
   }
 

@@ -95,7 +95,8 @@ export class Traffic {
     else if (die < 100) counter.query(this.#random.pick(FLAVOURS), this.#random.pick([1, 2, 1000]));
     else if (die < 103) this.#leaveForAWhile(name, group);
     else if (die < 110) counter.send(this.#random.pick(FLAVOURS), 150_000);
-    else for (let count = this.#random.pick([1, 1, 1, 4]); count > 0; count--) counter.send(this.#random.pick(FLAVOURS));
+    else
+      for (let count = this.#random.pick([1, 1, 1, 4]); count > 0; count--) counter.send(this.#random.pick(FLAVOURS));
   }
 
   #leaveForAWhile(name: string, group: string): void {

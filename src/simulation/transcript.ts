@@ -12,7 +12,7 @@
  *     crash a | close a | pause a 2s stop|stall
  *     partition a b | c        cut a > b       mend a > b      disconnect a b      heal
  *     slow a 50ms              slow a > b 50ms
- *     expect cluster a b | group g a b | status a blocked | no group g | excluded a | ended a g lost | delivered g 12 a b
+ *     expect cluster a b | group g a b | status a blocked | no group g a | excluded a | ended a g lost | delivered g 12 a b
  *     converge [20s]
  *     show report cut hold install             tell of these control messages, too
  *     skip                                     do not tell what has happened so far

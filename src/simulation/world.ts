@@ -28,7 +28,7 @@ interface Event {
 const TURN_MS = 0.1;
 const EVENTS_MAX = 3_000_000;
 /** How long a process goes on after it has left or was excluded. */
-const GOING_MS = 20;
+const GOING_MS = 200;
 /** How long the last frames of a host that crashes in the midst of a turn may take. */
 const LAST_WORDS_MS = 5;
 

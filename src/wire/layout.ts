@@ -102,9 +102,12 @@ export function record<F extends AnyFields>(fields: F): Layout<{ readonly [K in 
 /** A union by `kind`; the tag on the wire is the position of the kind in this object, so new kinds go to the end. */
 export function union<C extends Readonly<Record<string, AnyFields>>>(
   cases: C,
-): Layout<{ [K in keyof C & string]: { readonly kind: K } & { readonly [F in keyof C[K]]: Laid<C[K][F]> } }[keyof C & string]> {
-  type Value = { [K in keyof C & string]: { readonly kind: K } & { readonly [F in keyof C[K]]: Laid<C[K][F]> } }[keyof C &
-    string];
+): Layout<
+  { [K in keyof C & string]: { readonly kind: K } & { readonly [F in keyof C[K]]: Laid<C[K][F]> } }[keyof C & string]
+> {
+  type Value = {
+    [K in keyof C & string]: { readonly kind: K } & { readonly [F in keyof C[K]]: Laid<C[K][F]> };
+  }[keyof C & string];
   const kinds = Object.keys(cases);
   const layouts = kinds.map((kind) => Object.entries(cases[kind] as AnyFields));
   const tags = new Map(kinds.map((kind, tag) => [kind, tag]));

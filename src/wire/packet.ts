@@ -174,7 +174,10 @@ export function fragments(flavour: number, tag: number, payload: Uint8Array): Pa
   const packets: Packet[] = [];
   for (let from = 0; from < payload.length; from += room) {
     const part = payload.subarray(from, Math.min(payload.length, from + room));
-    const builder = new PacketBuilder(flavour, new Uint8Array(PACKET_HEADER_BYTES + MESSAGE_HEADER_BYTES + part.length));
+    const builder = new PacketBuilder(
+      flavour,
+      new Uint8Array(PACKET_HEADER_BYTES + MESSAGE_HEADER_BYTES + part.length),
+    );
     builder.append(tag, part);
     const packet = builder.finish();
     if (from + room < payload.length) {
@@ -226,4 +229,3 @@ export class MessageCursor {
     return false;
   }
 }
-

@@ -91,6 +91,17 @@ describe("coterie demo", () => {
     expect(readdirSync(folder)).toEqual([]);
   });
 
+  test("when nobody reads what it says any more, it ends and leaves nothing", { timeout: DEMO_MS }, async () => {
+    const demo = launch(["demo", "--seconds", "45"], { TMPDIR: folder });
+    await demo.shows("Three processes");
+    const members = await vi.waitUntil(() => {
+      const found = childrenOf(demo.child);
+      return found.length === 3 && found;
+    });
+    demo.child.stdout?.destroy();
+    await vi.waitUntil(() => !members.some(isAlive) && readdirSync(folder).length === 0, { timeout: 20_000 });
+  });
+
   test("a member that dies by itself is a failure, which is named", { timeout: DEMO_MS }, async () => {
     const demo = launch(["demo", "--seconds", "45", "--json"], { TMPDIR: folder });
     const members = await vi.waitUntil(() => {

@@ -98,11 +98,15 @@ function fail(error: unknown): void {
   tell({ kind: "failed", code, message });
 }
 
-// Ctrl-C reaches all processes of a terminal; what it means is for the demo to say.
-process.on("SIGINT", () => {});
-process.on("disconnect", () => {
-  // Without the demo there is nothing to stay for, and nobody else to tidy up.
+/** Without the demo there is nothing to stay for, and nobody else to tidy up. */
+function abandoned(): void {
   if (!isLeaving) rmSync(dirname(journalPath), { recursive: true, force: true, maxRetries: 3 });
   process.exit();
-});
-main().catch(fail);
+}
+
+// Ctrl-C reaches all processes of a terminal; what it means is for the demo to say.
+process.on("SIGINT", () => {});
+process.on("disconnect", abandoned);
+// The demo may have ended before this process could listen for that.
+if (process.connected) main().catch(fail);
+else abandoned();

@@ -170,7 +170,8 @@ export class Agreement {
   #inherited(promises: ReadonlyMap<NodeId, Promise1>): Proposal | undefined {
     let highest: Promise1["accepted"];
     for (const { accepted } of promises.values()) {
-      if (accepted !== undefined && (highest === undefined || isLower(highest.ballot, accepted.ballot))) highest = accepted;
+      if (accepted !== undefined && (highest === undefined || isLower(highest.ballot, accepted.ballot)))
+        highest = accepted;
     }
     if (highest === undefined) return undefined;
     return { ...highest.proposal, holders: holdersOf(highest.proposal.cut, promises) };
@@ -223,7 +224,8 @@ export class Agreement {
 
 function holdersOf(cut: Row, promises: ReadonlyMap<NodeId, Promise1>): NodeId[] {
   const holders: NodeId[] = [];
-  for (const [id, { held }] of promises) if (cut.every((count, sender) => (held[sender] ?? 0) >= count)) holders.push(id);
+  for (const [id, { held }] of promises)
+    if (cut.every((count, sender) => (held[sender] ?? 0) >= count)) holders.push(id);
   return holders;
 }
 

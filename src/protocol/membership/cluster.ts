@@ -243,9 +243,11 @@ export class Cluster implements AgreementHost {
       case "heartbeat":
         this.#heartbeat(from, message);
         break;
-      case "excluded":
-        if (message.view > (this.#view?.number ?? 0)) this.excluded();
+      case "excluded": {
+        const view = this.#view;
+        if (view === undefined || (view.cluster === message.cluster && message.view > view.number)) this.excluded();
         break;
+      }
       case "foundingOffer":
         if (this.#view === undefined) this.#founding?.offered(message.node, message.digest);
         break;
@@ -273,7 +275,8 @@ export class Cluster implements AgreementHost {
         break;
       case "directoryFeed":
         if (message.view > (this.#view?.number ?? 0)) this.#keepEarly(from, message);
-        else if (message.view === this.#view?.number && this.#epoch === undefined) this.#feed(message.index, message.requests);
+        else if (message.view === this.#view?.number && this.#epoch === undefined)
+          this.#feed(message.index, message.requests);
         break;
       case "row":
         if (message.epoch > (this.#view?.number ?? 0)) this.#keepEarly(from, message);
@@ -342,7 +345,9 @@ export class Cluster implements AgreementHost {
     // A3: no more acceptors are added in one view than continue.
     const size = Math.min(this.#options.directorySize, Math.max(1, continuing * 2));
     const added = nodes.filter(({ id }) => !view.acceptors.includes(id)).slice(0, Math.max(0, size - continuing));
-    const acceptors = nodes.filter((node) => view.acceptors.includes(node.id) || added.includes(node)).map(({ id }) => id);
+    const acceptors = nodes
+      .filter((node) => view.acceptors.includes(node.id) || added.includes(node))
+      .map(({ id }) => id);
     return { view: { cluster: view.cluster, number: view.number + 1, nodes, acceptors }, leavers };
   }
 
@@ -353,7 +358,8 @@ export class Cluster implements AgreementHost {
     for (const id of new Set([...before.nodes, ...proposal.view.nodes].map((node) => node.id))) {
       if (id === this.#self.id) continue;
       if (!isNodeOf(proposal.view, id) && !proposal.leavers.includes(id)) {
-        this.#effects.send(id, { kind: "excluded", view: proposal.view.number });
+        const { cluster, number: view } = proposal.view;
+        this.#effects.send(id, { kind: "excluded", cluster, view });
         continue;
       }
       const held = acceptedBy.has(id) ? undefined : snapshot;
@@ -439,7 +445,8 @@ export class Cluster implements AgreementHost {
     if (installed === undefined) return;
     if (!isNodeOf(installed.decided.view, to) && !installed.decided.leavers.includes(to)) {
       // It was a member of an earlier view and is none of this one, so some view in between has left it out for good.
-      this.#effects.send(to, { kind: "excluded", view: installed.decided.view.number });
+      const { cluster, number: view } = installed.decided.view;
+      this.#effects.send(to, { kind: "excluded", cluster, view });
       return;
     }
     this.#effects.send(to, { kind: "installCluster", ...installed });
@@ -777,7 +784,12 @@ export class Cluster implements AgreementHost {
     const attached = this.#leads ? this.#attached() : [];
     if (attached.length > 0) {
       const view = this.#view?.number ?? 0;
-      this.#effects.broadcast(attached, { kind: "directoryFeed", view, index: this.#directory.index, requests: delivered });
+      this.#effects.broadcast(attached, {
+        kind: "directoryFeed",
+        view,
+        index: this.#directory.index,
+        requests: delivered,
+      });
     }
     this.#executeAll(delivered);
   }

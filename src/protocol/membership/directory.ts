@@ -8,7 +8,7 @@ import { hashString } from "../../base/random.ts";
 import { decode, encode, list, record, text, u32, varint, word } from "../../wire/layout.ts";
 import type { JoinRefusal } from "../effects.ts";
 import { type DirectoryCommand, type DirectoryRequest, GROUPS_MAX } from "../messages.ts";
-import { type GroupView, nodeId, nodeIds, NODES_MAX, type NodeId } from "../view.ts";
+import { type GroupView, NODES_MAX, type NodeId, nodeId, nodeIds } from "../view.ts";
 
 /** `lost`: all members that held the state are gone (rule C10); the name is kept until it is safe to use again. */
 export type GroupStatus = "live" | "lost";
@@ -101,7 +101,12 @@ export class Directory {
     this.#index++;
     for (const id of [...this.#executed.keys()]) if (!nodes.has(id)) this.#executed.delete(id);
     for (const group of [...this.#groups.values()]) {
-      if (group.status === "live") this.#retarget(group, group.members.filter((member) => nodes.has(member)), true);
+      if (group.status === "live")
+        this.#retarget(
+          group,
+          group.members.filter((member) => nodes.has(member)),
+          true,
+        );
     }
   }
 
@@ -160,7 +165,8 @@ export class Directory {
           if (group?.status !== "live") continue;
           const rest = group.members.filter((member) => member !== node);
           // Who alone holds the state stays until somebody else does; it asks again then.
-          if (rest.length === 0 || rest.some((member) => group.synced.includes(member))) this.#retarget(group, rest, false);
+          if (rest.length === 0 || rest.some((member) => group.synced.includes(member)))
+            this.#retarget(group, rest, false);
         }
         return [];
       case "synced": {

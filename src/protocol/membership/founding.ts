@@ -77,7 +77,8 @@ export class Founding {
 
   /** The first view, when there is nobody to wait for. */
   complete(mintCluster: () => string): ClusterView | undefined {
-    const isComplete = this.#offers.size === this.#addresses.length && this.#others().every((id) => this.#votes.has(id));
+    const isComplete =
+      this.#offers.size === this.#addresses.length && this.#others().every((id) => this.#votes.has(id));
     if (!this.#coordinates || this.#over || !isComplete) return undefined;
     const nodes = this.#addresses.map((address) => this.#offers.get(address) as NodeRecord);
     return { cluster: mintCluster(), number: 1, nodes, acceptors: nodes.map(({ id }) => id) };

@@ -16,8 +16,8 @@ import { Dial, KEEP_ALIVE_MS } from "./dial.ts";
 import {
   commonVersion,
   type Hello,
-  type Inquiry,
   handshakeFrame,
+  type Inquiry,
   type RefusalCode,
   type Refused,
   type Welcome,
@@ -283,7 +283,8 @@ export class TcpNetwork implements Network {
   #inquired(caller: Caller, inquiry: Inquiry): void {
     const { versionOldest, versionNewest } = this.#limits;
     const version = commonVersion(versionOldest, versionNewest, inquiry.versionOldest, inquiry.versionNewest);
-    if (version === undefined) caller.refuse("version", `this node speaks versions ${versionOldest} to ${versionNewest}`);
+    if (version === undefined)
+      caller.refuse("version", `this node speaks versions ${versionOldest} to ${versionNewest}`);
     else caller.finish(handshakeFrame({ kind: "report", version, report: this.#started().sink.report() }));
   }
 

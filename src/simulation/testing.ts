@@ -1,0 +1,9 @@
+/**
+ * `coterie/testing`: what judges a run. `check` judges the recorded history of real or simulated processes by the promises
+ * of the model, `diagram` draws it, and `simulate` runs a whole cluster under faults from one seed.
+ */
+export type { HistoryEvent, HistoryFlavour, HistorySink } from "../protocol/history.ts";
+export { CHECKERS, type Checker, type CheckOptions, check, type Property, type Violation } from "./axioms/index.ts";
+export { diagram } from "./diagram.ts";
+export { FAULT_KINDS, type FaultKind } from "./faults.ts";
+export { type Failure, type SimulationOptions, type SimulationResult, simulate } from "./simulate.ts";
