@@ -1,5 +1,5 @@
+import { decode } from "@msgpack/msgpack";
 import fc from "fast-check";
-import { unpack } from "msgpackr";
 import { describe, expect, test } from "vitest";
 import { decodeValue, encodeValue, MALFORMED, Unencodable } from "./codec.ts";
 
@@ -23,7 +23,7 @@ const plainValue = fc.letrec((tie) => ({
   value: fc.oneof(
     { depthSize: "small", withCrossShrink: true },
     fc.string({ unit: "grapheme" }),
-    fc.double(),
+    fc.double().filter((number) => !Object.is(number, -0)),
     fc.integer(),
     fc.boolean(),
     fc.constant(null),
@@ -37,6 +37,7 @@ const anyValue = fc.letrec((tie) => ({
     { depthSize: "small", withCrossShrink: true },
     plainValue,
     fc.constant(undefined),
+    fc.constant(-0),
     fc.bigInt(),
     fc.date({ noInvalidDate: false }),
     fc.uint8Array(),
@@ -108,7 +109,7 @@ describe("what goes in comes out, with its type", () => {
     fc.assert(
       fc.property(plainValue, (value) => {
         fc.pre(!JSON.stringify(value).includes("__proto__"));
-        expect(unpack(encoded(value))).toEqual(value);
+        expect(decode(encoded(value))).toEqual(value);
       }),
     );
   });
@@ -189,12 +190,24 @@ describe("hostile bytes", () => {
     ["a string of 4 GB", [0xdb, 0xff, 0xff, 0xff, 0xff]],
     ["a map of 4 GB", [0xc9, 0xff, 0xff, 0xff, 0xff, 3]],
     ["an unknown extension", [0xd4, 99, 0]],
+    ["bytes of the library's own kind", [0xc4, 1, 1]],
+    ["an extension of the library's own", [0xd6, 0xff, 0, 0, 0, 0]],
+    ["an object with the key __proto__", [0x81, 0xa9, ...Buffer.from("__proto__"), 0x80]],
+    ["an unknown special value", [0xd4, 0, 2]],
+    ["half a date", [0xd6, 1, 0, 0, 0, 0]],
     ["a bigint without digits", [0xc7, 1, 2, 0]],
     ["an unknown kind of binary", [0xc7, 1, 5, 200]],
     ["half a float", [0xc7, 4, 5, 8, 0, 0, 0]],
     ["a key that is no string", [0x81, 1, 1]],
     ["the byte that is never used", [0xc1]],
-    ["a map with a key and no value", [0xc9, 0, 0, 0, 1, 3, 1]],
+    ["a map without a list of entries", [0xd4, 3, 1]],
+    ["a set without a list of entries", [0xd4, 4, 1]],
+    ["a map with a key and no value", [0xd5, 3, 0x91, 1]],
+    ["a map that ends before its entries", [0x91, 0xd4, 3, 0x92, 1, 1]],
+    ["a map that ends after its entries", [0xd5, 3, 0x90, 1]],
+    ["an object with a key that is no string, as entries", [0xc7, 3, 6, 0x92, 1, 1]],
+    ["bytes in a map, of the library's own kind", [0xc7, 4, 4, 0x91, 0xc4, 1, 1]],
+    ["a key that is no string, in a set", [0xd6, 4, 0x91, 0x81, 1, 1]],
     ["nothing", []],
   ])("%s is malformed", (_what, bytes) => {
     expect(decodeValue(Uint8Array.from(bytes))).toBe(MALFORMED);
@@ -202,6 +215,25 @@ describe("hostile bytes", () => {
 
   test("arrays nested a million deep are malformed, and the stack is safe", () => {
     expect(decodeValue(new Uint8Array(1_000_000).fill(0x91))).toBe(MALFORMED);
+  });
+
+  test("arrays nested in sets are counted too", () => {
+    const nested = (levels: number): Uint8Array => {
+      let bytes = Uint8Array.of(1);
+      for (let level = 0; level < levels; level++) {
+        const length = 1 + bytes.length;
+        bytes = Uint8Array.of(0xc8, length >> 8, length & 0xff, 4, 0x91, ...bytes);
+      }
+      return bytes;
+    };
+    expect(decodeValue(nested(100))).toBeInstanceOf(Set);
+    expect(decodeValue(nested(101))).toBe(MALFORMED);
+  });
+
+  test("nested arrays that all claim to be long cost nothing", () => {
+    const bytes = new Uint8Array(60_000);
+    for (let at = 0; at < bytes.length; at += 3) bytes.set([0xdc, 0xc0, 0], at);
+    expect(decodeValue(bytes)).toBe(MALFORMED);
   });
 });
 

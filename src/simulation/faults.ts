@@ -195,7 +195,14 @@ export class Faults {
       },
     );
     const cause = random.pick(CAUSES);
-    return this.#perform(cause, cause === "crash-leader" ? (this.#leader() ?? "") : random.pick(names), names);
+    const first = cause === "crash-leader" ? (this.#leader() ?? "") : random.pick(names);
+    if (random.chance(0.5)) return this.#perform(cause, first, names);
+    // What it has sent before it goes reaches the others at very different times.
+    this.#slow(first, names);
+    this.#traffic.burst();
+    world.after(random.pick([1, 10, 50]), () => this.#perform(cause, first, names));
+    world.after(2000, () => world.heal());
+    return true;
   }
 
   #cut(names: readonly string[], count: number, bothWays: boolean, forMs: number): boolean {

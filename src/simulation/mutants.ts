@@ -81,8 +81,8 @@ const clusterMutants: readonly Mutant[] = [
     violates: "M4",
     file: "protocol/process.js",
     find: 'else if (status === "excluded" || status === "closed")',
-    replace: 'else if (status === "closed")',
-    why: "A node that knows that it was excluded stays in its groups.",
+    replace: 'else if (status === "excluded") member.setBlocked(false); else if (status === "closed")',
+    why: "A node that knows that it was excluded stays in its groups and delivers what it had kept.",
   },
   {
     name: "exclusion-not-learnt",

@@ -113,5 +113,6 @@ describe("coterie demo", () => {
     expect(code).toBe(1);
     expect(json).toMatchObject({ ok: false, problems: [expect.stringContaining("ended too early (signal SIGKILL)")] });
     expect(members.filter(isAlive)).toEqual([]);
+    expect(readdirSync((json as { readonly journals: string }).journals)).toContain("ann-1.jsonl");
   });
 });

@@ -30,7 +30,7 @@ beforeEach(() => {
 
 afterEach(() => trial.end());
 
-const load = (member: MemberProcess): Promise<unknown> => member.call("load", "ledger", { perSecond: 100 });
+const load = (member: MemberProcess): Promise<unknown> => member.call("load", "ledger", { perSecond: 60 });
 
 /** A generator that gives the same choices in every run. */
 function choices(seed: number): (count: number) => number {
@@ -111,13 +111,13 @@ describe(`SIGKILL and restart, again and again, in ${SECONDS} s of load`, () => 
 /** What is compiled and allocated once is no leak: some views come and go before the measure. */
 async function warmUp(members: readonly MemberProcess[], cycle: () => Promise<void>): Promise<void> {
   const visitor = await trial.launch("visitor", { slot: members.length });
-  for (let time = 0; time < 8; time++) {
+  for (let time = 0; time < 6; time++) {
     await visitor.call("start", { name: visitor.name, discovery: trial.discovery });
     await visitor.call("join", "ledger");
     await visitor.call("close");
   }
   await Promise.all(members.map((each) => viewOf(each, "ledger", NAMES)));
-  for (let time = 0; time < 2; time++) await cycle();
+  await cycle();
 }
 
 /** The bytes that a process holds on to after a full collection of garbage. */

@@ -91,4 +91,41 @@ describe("SIGKILL", () => {
     await stopped(survivors, restarted);
     trial.judge({ quiescent: true });
   });
+
+  it("of the donor in the midst of a state transfer makes another member the donor", async () => {
+    const members = await trial.members(["ann", "bob", "cy"]);
+    for (const member of members) await member.call("join", "streamed");
+    await Promise.all(members.map((member) => member.call("load", "streamed", { perSecond: 50 })));
+    for (const member of members) await member.call("send", "streamed", "orderedSend", "set", member.name, "is here");
+    const from = members.map(({ events }) => events.length);
+    const joiner = await trial.member("dee", { groups: [] });
+    const joined = joiner.call("join", "streamed");
+    const donor = await Promise.any(
+      members.map(async (member, index) => {
+        await member.event("saving", ({ bytes }) => bytes > 0, from[index]);
+        return member;
+      }),
+    );
+    await donor.kill();
+    await joined;
+    const survivors = members.filter((member) => member !== donor);
+    await Promise.all(survivors.map((member) => member.call<Tally>("stopLoad")));
+    const { values } = await trial.settle([...survivors, joiner], "streamed");
+    expect(values.size).toBe(3);
+    trial.judge({ quiescent: true });
+  });
+
+  it("of the only member of a group loses the group, which says so before it can be made anew", async () => {
+    const start = { failureTimeoutMs: 500 };
+    const [ann, bob, cy] = await trial.members(["ann", "bob", "cy"], { start });
+    if (ann === undefined || bob === undefined || cy === undefined) throw new Error("no members");
+    await cy.call("join", "other");
+    await cy.call("send", "other", "safeSend", "append", cy.slot, 1);
+    await killAndTime([cy], [ann, bob]);
+    expect(await ann.refusal("join", "other")).toMatchObject({ code: "group-lost", group: "other" });
+    await trial.retry("group-lost", () => bob.call("join", "other"));
+    expect((await trial.settle([bob], "other")).counts[cy.slot]).toBe(0);
+    await trial.settle([ann, bob]);
+    trial.judge({ quiescent: true });
+  });
 });

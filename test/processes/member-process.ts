@@ -38,6 +38,7 @@ export type MemberEvent = { readonly at: number } & (
   | { readonly kind: "status"; readonly status: string }
   | { readonly kind: "ended"; readonly group: string; readonly error: ErrorReport }
   | { readonly kind: "excluded"; readonly group: string; readonly error: ErrorReport }
+  | { readonly kind: "saving"; readonly bytes: number }
   | {
       readonly kind: "log";
       readonly level: string;

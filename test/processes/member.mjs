@@ -37,9 +37,29 @@ const VARIANTS = {
   "ledger-2": { name: "ledger", version: 2 },
   small: { name: "small", maxMessageBytes: 4096 },
   other: { name: "other" },
-  /** A state of some megabytes. */
-  bulky: { name: "bulky", state: () => ({ ...initialState(), ballast: new Uint8Array(4 * 1024 * 1024).fill(7) }) },
+  /** A group whose state travels slowly, and says so. */
+  streamed: { name: "streamed", checkpoint: { save: savedSlowly, load: loadedWhole } },
 };
+
+const CHUNKS = 20;
+
+async function* savedSlowly({ counts, chain, values }) {
+  const text = JSON.stringify({ counts, chain, values: [...values] });
+  const bytes = new TextEncoder().encode(text.padEnd(CHUNKS));
+  const chunkBytes = Math.ceil(bytes.length / CHUNKS);
+  for (let at = 0; at < bytes.length; at += chunkBytes) {
+    yield bytes.subarray(at, at + chunkBytes);
+    tell({ kind: "saving", bytes: at });
+    await sleep(20);
+  }
+}
+
+async function loadedWhole(chunks) {
+  const parts = [];
+  for await (const chunk of chunks) parts.push(chunk);
+  const { counts, chain, values } = JSON.parse(Buffer.concat(parts).toString());
+  return { counts, chain, values: new Map(values) };
+}
 
 const initialState = () => ({ counts: new Array(SLOTS).fill(0), chain: 0x811c9dc5, values: new Map() });
 

@@ -32,16 +32,20 @@ export class Partitions {
   readonly #cuts = new Set<string>();
   readonly #passages = new Set<Passage>();
 
-  /** Options of `start` for a node of this name on this network. */
-  async attach(name: string): Promise<{ readonly listen: string; readonly advertise: string }> {
+  /** Options of `start` for nodes of these names; the addresses by which they are known ascend in the same order. */
+  async attach(names: readonly string[]): Promise<{ readonly listen: string; readonly advertise: string }[]> {
+    const ports = await Promise.all(names.map(() => freePort(OUTSIDE)));
+    ports.sort((left, right) => left - right);
+    return await Promise.all(names.map((name, index) => this.#attach(name, ports[index] ?? 0)));
+  }
+
+  async #attach(name: string, outsidePort: number): Promise<{ readonly listen: string; readonly advertise: string }> {
     const port = await freePort(INSIDE);
     const server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => this.#arrived(name, port, socket));
-    await new Promise<void>((resolve) => server.listen({ host: OUTSIDE, port: 0 }, resolve));
+    await new Promise<void>((resolve) => server.listen({ host: OUTSIDE, port: outsidePort }, resolve));
     this.#sites.set(name, { server, liveness: new Map() });
-    const bound = server.address();
-    if (bound === null || typeof bound === "string") throw new Error("the server does not listen");
     const host = OUTSIDE.includes(":") ? `[${OUTSIDE}]` : OUTSIDE;
-    return { listen: `${INSIDE}:${port}`, advertise: `${host}:${bound.port}` };
+    return { listen: `${INSIDE}:${port}`, advertise: `${host}:${outsidePort}` };
   }
 
   /** Cuts all paths between these nodes and those. */

@@ -3,7 +3,7 @@ import { createServer } from "node:net";
 
 /** Below the ports that the operating system gives to outgoing connections, so that none of those takes it meanwhile. */
 const PORT_MIN = 20_000;
-const PORT_COUNT = 10_000;
+const PORT_COUNT = 10_000; // All have five digits, so that their order as text is their order.
 
 const given = new Set<number>();
 

@@ -8,7 +8,7 @@ import { expect } from "vitest";
 import type { HistoryEvent } from "../../src/protocol/history.ts";
 import { type GroupView, nodeName } from "../../src/protocol/view.ts";
 import { check } from "../../src/simulation/axioms/index.ts";
-import { MemberProcess } from "./member-process.ts";
+import { DEADLINE_MS, MemberError, MemberProcess, monotonicMs } from "./member-process.ts";
 
 export interface LaunchOptions {
   /** Which counts in the state are the process's; default: the next free. */
@@ -97,6 +97,19 @@ export class Trial {
     const states = await Promise.all(members.map((member) => member.call<Ledger>("read", group)));
     for (const state of states) expect(state).toEqual(states[0]);
     return states[0] as Ledger;
+  }
+
+  /** Does a call again until it no longer fails with this code; fails at the deadline, or with another error. */
+  async retry<T>(code: string, call: () => Promise<T>): Promise<T> {
+    const deadline = monotonicMs() + DEADLINE_MS;
+    for (;;) {
+      try {
+        return await call();
+      } catch (error) {
+        if (!(error instanceof MemberError) || error.code !== code || monotonicMs() > deadline) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    }
   }
 
   /** The history of the whole run up to now. Events of one process stay in their order. */

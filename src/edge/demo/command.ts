@@ -2,7 +2,8 @@
  * `coterie demo`: three processes, one of them killed and restarted under load, and what became of the updates.
  * Whatever happens, no process and no file of it stays; only when something is wrong the journals do.
  */
-import { mkdtemp, rm } from "node:fs/promises";
+import { rmSync } from "node:fs";
+import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Command } from "commander";
@@ -43,24 +44,30 @@ async function demo({ seconds, json = false }: Options): Promise<Exit> {
   const interrupt = (): void => interruption.abort();
   for (const signal of SIGNALS) process.on(signal, interrupt);
   const folder = await makeFolder();
+  const timeline = new Timeline(output, NAMES);
+  const course = new Course({ folder, seconds, timeline, signal: interruption.signal });
   let isKept = false;
+  // Also when this process ends in the midst of it, because nobody reads its output any more.
+  const tidy = (): void => {
+    course.killAll();
+    if (!isKept) rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+  };
+  process.once("exit", tidy);
   try {
     introduce(output);
-    const timeline = new Timeline(output, NAMES);
-    const course = new Course({ folder, seconds, timeline, signal: interruption.signal });
     const failure = await play(course, interruption.signal);
     if (interruption.signal.aborted) {
       output.error(new CoterieError("aborted", "the demo was interrupted", { remedy: "Nothing of it remains." }));
       return EXIT.interrupted;
     }
     const judged = judge(course, seconds, failure);
-    report(judged, output);
     isKept = !judged.outcome.ok;
-    if (isKept) output.line(`\n  The journals are in ${folder}`);
+    report(judged, isKept ? folder : undefined, output);
     return judged.outcome.ok ? EXIT.ok : EXIT.wrong;
   } finally {
     for (const signal of SIGNALS) process.off(signal, interrupt);
-    if (!isKept) await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+    process.off("exit", tidy);
+    tidy();
   }
 }
 

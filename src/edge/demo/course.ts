@@ -76,9 +76,13 @@ export class Course {
     await this.#leave();
   }
 
-  /** Ends all processes at once. */
-  async end(): Promise<void> {
+  killAll(): void {
     for (const each of this.running) each.kill();
+  }
+
+  /** Ends all processes at once, and resolves when they are gone. */
+  async end(): Promise<void> {
+    this.killAll();
     await Promise.all(this.processes.map(({ ended }) => ended));
   }
 

@@ -9,8 +9,9 @@ import { type Judged, type Outcome, VIEW_CHANGE_MS_MAX } from "./outcome.ts";
 const NAME_WIDTH = 22;
 const VALUE_WIDTH = 10;
 
-export function report({ outcome, history, marks }: Judged, output: Output): void {
-  output.record(outcome);
+/** `journals` is where the journals are kept, because something is wrong. */
+export function report({ outcome, history, marks }: Judged, journals: string | undefined, output: Output): void {
+  output.record({ ...outcome, ...(journals === undefined ? {} : { journals }) });
   if (output.json) return;
   const { bold, dim, green, red } = output.colours;
   output.line(`\n${bold("What happened")}  ${dim(`from ${figure(outcome.events)} recorded events`)}\n`);
@@ -20,6 +21,7 @@ export function report({ outcome, history, marks }: Judged, output: Output): voi
   for (const { property, message } of outcome.violations) output.paragraph(`${property}: ${message}`);
   if (first !== undefined) output.line(`\n${diagram(history, { around: first.event, marks, width: output.columns })}`);
   for (const problem of outcome.problems) for (const line of problem.split("\n")) output.line(`${red("✖")} ${line}`);
+  if (journals !== undefined) output.line(`\n  The journals are in ${journals}`);
   if (outcome.ok) {
     output.line(`${green("✔")} Nothing lost, nothing twice, one order, one state.`);
     next(output);
