@@ -87,6 +87,12 @@ describe("what goes in comes out, with its type", () => {
     expect(({} as { polluted?: boolean }).polluted).toBeUndefined();
   });
 
+  test("keys that lead to a prototype", () => {
+    const value = { constructor: { prototype: { polluted: true } }, prototype: 1, toString: 2 };
+    expect(JSON.stringify(decodeValue(encoded(value)))).toBe(JSON.stringify(value));
+    expect(({} as { polluted?: boolean }).polluted).toBeUndefined();
+  });
+
   test("every kind of binary", () => {
     const values = [
       new Uint8Array([1, 2]),
@@ -128,6 +134,20 @@ test("decoded bytes do not alias what they came from", () => {
     new Float64Array([1]),
     "text that is long enough for the platform",
   ]);
+});
+
+test("decoded bytes own their memory, even when they came from a Buffer", () => {
+  const value = decodeValue(Buffer.from(encoded([new Uint8Array([1, 2]), new Uint8Array([3])])));
+  expect(value).toStrictEqual([new Uint8Array([1, 2]), new Uint8Array([3])]);
+  for (const part of value as Uint8Array[]) expect(part.buffer.byteLength).toBe(part.length);
+});
+
+test("malformed keys read the same whatever was read before", () => {
+  const object = (key: number[], rest: number): Uint8Array => Uint8Array.of(0x81, 0xa0 | key.length, ...key, rest);
+  const first = decodeValue(object([0x61, 0xe2], 0x05));
+  decodeValue(object([0x61, 0xe2], 0x7f));
+  expect(decodeValue(object([0x61, 0xe2], 0x05))).toStrictEqual(first);
+  expect(decodeValue(object([0x61, 0xe2], 0x06))).not.toStrictEqual(first);
 });
 
 test("a Buffer becomes a Uint8Array", () => {

@@ -364,7 +364,7 @@ export class Fabric {
     const direction = link.directions[side];
     const from = link.ends[side];
     const to = link.ends[side === 0 ? 1 : 0];
-    const isEnding = link.lastWordsOf === side && to.alive;
+    const isEnding = link.lastWordsOf === side && to.alive && to.peers.has(from.record.id);
     if (direction.connection !== connection || !(link.up || isEnding)) return;
     if (this.rule(from.host, to.host).cut) {
       // Cut while under way: it will be sent again when the cut heals, in its place.

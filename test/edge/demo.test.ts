@@ -35,6 +35,10 @@ function isAlive(pid: number): boolean {
   }
 }
 
+function isJournal(path: unknown): boolean {
+  return typeof path === "string" && path.endsWith(".jsonl");
+}
+
 describe("coterie demo", () => {
   test("loses nothing, repeats nothing, and says so in one JSON object", { timeout: DEMO_MS }, async () => {
     const { code, json, stdout, stderr } = await run(["demo", "--json", "--seconds", "6"], { TMPDIR: folder });
@@ -104,10 +108,10 @@ describe("coterie demo", () => {
 
   test("a member that dies by itself is a failure, which is named", { timeout: DEMO_MS }, async () => {
     const demo = launch(["demo", "--seconds", "45", "--json"], { TMPDIR: folder });
-    const members = await vi.waitUntil(() => {
-      const found = childrenOf(demo.child);
-      return found.length === 3 && found;
+    await vi.waitUntil(() => readdirSync(folder, { recursive: true }).filter(isJournal).length === 3, {
+      timeout: 20_000,
     });
+    const members = childrenOf(demo.child);
     process.kill(members[1] ?? 0, "SIGKILL");
     const { code, json } = await demo.ended;
     expect(code).toBe(1);

@@ -1,0 +1,312 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { ids } from "../../../test/protocol/kit.ts";
+import type { JoinRefusal } from "../effects.ts";
+import type { DirectoryCommand } from "../messages.ts";
+import type { NodeId } from "../view.ts";
+import { Directory } from "./directory.ts";
+
+const [a = "", b = "", c = ""] = ids(3);
+const everybody = (): boolean => true;
+
+/** Executes commands as their requesters number them. */
+class Executor {
+  readonly directory: Directory;
+  readonly #numbers = new Map<NodeId, number>();
+
+  constructor(directory = new Directory()) {
+    this.directory = directory;
+  }
+
+  run(requester: NodeId, command: DirectoryCommand): readonly JoinRefusal[] | undefined {
+    const number = (this.#numbers.get(requester) ?? 0) + 1;
+    this.#numbers.set(requester, number);
+    return this.directory.execute({ requester, number, command }, everybody)?.refusals;
+  }
+
+  join(requester: NodeId, ...names: string[]): readonly JoinRefusal[] | undefined {
+    return this.run(requester, { kind: "join", groups: names.map((name) => ({ name, digest: "d" })) });
+  }
+
+  synced(requester: NodeId, name: string): void {
+    const group = this.directory.named(name);
+    this.run(requester, { kind: "synced", group: group?.id ?? 0, target: group?.number ?? 0 });
+  }
+
+  leave(requester: NodeId, ...names: string[]): void {
+    this.run(requester, { kind: "leave", groups: names.map((name) => this.directory.named(name)?.id ?? 0) });
+  }
+
+  /** `status number members | synced`, by the first letters. */
+  show(name: string): string {
+    const group = this.directory.named(name);
+    if (group === undefined) return "none";
+    const letters = (list: readonly NodeId[]): string => list.map((id) => id.slice(0, 1)).join("");
+    return `${group.status} ${group.number} ${letters(group.members)} | ${letters(group.synced)}`;
+  }
+}
+
+describe("join and leave", () => {
+  test("the first to join makes the group and holds its state; each join is a target, members by age", () => {
+    const to = new Executor();
+    to.join(b, "g");
+    expect(to.show("g")).toBe("live 1 b | b");
+    to.join(a, "g");
+    to.join(c, "g");
+    expect(to.show("g")).toBe("live 3 bac | b");
+    to.synced(c, "g");
+    expect(to.show("g")).toBe("live 3 bac | bc");
+  });
+
+  test("a join of several groups is one step: all or nothing", () => {
+    const to = new Executor();
+    to.join(a, "g");
+    to.run(b, { kind: "join", groups: [{ name: "h", digest: "other" }] });
+    expect(to.join(b, "g", "h")).toEqual([{ code: "definition-mismatch", name: "h", expected: "other" }]);
+    expect([to.show("g"), to.show("h")]).toEqual(["live 1 a | a", "live 1 b | b"]);
+    expect(to.join(c, "g", "i")).toEqual([]);
+    expect([to.show("g"), to.show("i")]).toEqual(["live 2 ac | a", "live 1 c | c"]);
+  });
+
+  test("who is a member already is refused", () => {
+    const to = new Executor();
+    to.join(a, "g");
+    expect(to.join(a, "g")).toEqual([{ code: "already-member", name: "g" }]);
+    expect(to.show("g")).toBe("live 1 a | a");
+  });
+
+  test("C9: who alone holds the state does not get away before somebody else does", () => {
+    const to = new Executor();
+    to.join(a, "g");
+    to.join(b, "g");
+    to.leave(a, "g");
+    expect(to.show("g")).toBe("live 2 ab | a");
+    to.synced(b, "g");
+    to.leave(a, "g");
+    expect(to.show("g")).toBe("live 3 b | b");
+  });
+
+  test("a group that all have left in good order is no more, and its name is free for another", () => {
+    const to = new Executor();
+    to.join(a, "g");
+    const before = to.directory.named("g")?.id;
+    to.leave(a, "g");
+    expect(to.show("g")).toBe("none");
+    to.join(b, "g");
+    expect(to.show("g")).toBe("live 1 b | b");
+    expect(to.directory.named("g")?.id).not.toBe(before);
+  });
+
+  test("to leave a group that one is not in, or that is none, changes nothing", () => {
+    const to = new Executor();
+    to.join(a, "g");
+    to.leave(b, "g", "none");
+    expect(to.show("g")).toBe("live 1 a | a");
+  });
+
+  test("synced means nothing from who is no member", () => {
+    const to = new Executor();
+    to.join(a, "g");
+    to.synced(b, "g");
+    to.synced(a, "g");
+    expect(to.show("g")).toBe("live 1 a | a");
+  });
+});
+
+describe("the loss of nodes", () => {
+  test("takes them out of all their groups in one step", () => {
+    const to = new Executor();
+    to.join(a, "g", "h");
+    to.join(b, "g", "h");
+    for (const name of ["g", "h"]) to.synced(b, name);
+    const index = to.directory.index;
+    to.directory.clusterInstalled(new Set([b, c]));
+    expect(to.directory.index).toBe(index + 1);
+    expect([to.show("g"), to.show("h")]).toEqual(["live 3 b | b", "live 3 b | b"]);
+  });
+
+  test("C10: with the last that held the state the group is lost, kept, and no joiner continues it", () => {
+    const to = new Executor();
+    to.join(a, "g");
+    to.join(b, "g");
+    to.directory.clusterInstalled(new Set([b, c]));
+    expect(to.show("g")).toBe("lost 3 b | ");
+    expect(to.join(c, "g")).toEqual([{ code: "group-lost", name: "g" }]);
+    to.leave(b, "g");
+    to.directory.clusterInstalled(new Set([c]));
+    expect(to.show("g")).toBe("lost 3 b | ");
+  });
+
+  test("C10: a lost name is free when it is forgotten, under its group's id only", () => {
+    const to = new Executor();
+    to.join(a, "g");
+    const { id } = to.directory.named("g") ?? { id: 0 };
+    to.run(b, { kind: "forget", name: "g", group: id });
+    expect(to.show("g")).toBe("live 1 a | a");
+    to.directory.clusterInstalled(new Set([b]));
+    expect(to.show("g")).toBe("lost 2  | ");
+    to.run(b, { kind: "forget", name: "g", group: id + 1 });
+    expect(to.show("g")).toBe("lost 2  | ");
+    to.run(b, { kind: "forget", name: "g", group: id });
+    expect(to.show("g")).toBe("none");
+    to.join(b, "g");
+    expect(to.directory.named("g")?.id).not.toBe(id);
+  });
+
+  test("views without losses change no target", () => {
+    const to = new Executor();
+    to.join(a, "g");
+    to.directory.clusterInstalled(new Set([a, b, c]));
+    expect(to.show("g")).toBe("live 1 a | a");
+  });
+});
+
+describe("requests (B4)", () => {
+  const command: DirectoryCommand = { kind: "join", groups: [{ name: "g", digest: "d" }] };
+
+  test("each is executed once and in its requester's order, however often and in whatever order they come", () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 1, max: 6 }), { maxLength: 40 }), (numbers) => {
+        const directory = new Directory();
+        let next = 1;
+        for (const number of numbers) {
+          const index = directory.index;
+          const outcome = directory.execute({ requester: a, number, command }, everybody);
+          expect(outcome !== undefined).toBe(number === next);
+          if (outcome !== undefined) next++;
+          expect(directory.index).toBe(index + 1);
+          expect(directory.executed(a)).toBe(next - 1);
+        }
+      }),
+    );
+  });
+
+  test("of a node outside the cluster nothing is executed, and its count is forgotten with it", () => {
+    const directory = new Directory();
+    expect(directory.execute({ requester: a, number: 1, command }, (id) => id !== a)).toBeUndefined();
+    expect(directory.execute({ requester: b, number: 1, command }, everybody)?.refusals).toEqual([]);
+    directory.clusterInstalled(new Set([a]));
+    expect(directory.executed(b)).toBe(0);
+  });
+
+  test("what a join came to can be told afterwards", () => {
+    const to = new Executor();
+    const wanted = (...names: string[]): DirectoryCommand => ({
+      kind: "join",
+      groups: names.map((name) => ({ name, digest: "d" })),
+    });
+    to.join(a, "g");
+    expect(to.directory.refusalsInRetrospect(a, wanted("g"))).toEqual([]);
+    expect(to.directory.refusalsInRetrospect(a, { kind: "leave", groups: [1] })).toEqual([]);
+    to.run(b, { kind: "join", groups: [{ name: "h", digest: "x" }] });
+    expect(to.directory.refusalsInRetrospect(a, wanted("g", "h"))).toEqual([
+      { code: "definition-mismatch", name: "h", expected: "x" },
+    ]);
+    to.directory.clusterInstalled(new Set([a, c]));
+    expect(to.directory.refusalsInRetrospect(a, wanted("h"))).toEqual([{ code: "group-lost", name: "h" }]);
+    expect(to.directory.refusalsInRetrospect(a, wanted("never"))).toEqual([{ code: "group-lost", name: "never" }]);
+  });
+});
+
+describe("snapshots", () => {
+  type Action = { readonly by: number } & (
+    | { readonly kind: "join" | "leave"; readonly names: readonly string[] }
+    | { readonly kind: "synced" | "forget"; readonly name: string }
+    | { readonly kind: "view"; readonly stay: number }
+  );
+  const name = fc.constantFrom("g", "h", "i");
+  const by = fc.nat(3);
+  const action: fc.Arbitrary<Action> = fc.oneof(
+    fc.record({ by, kind: fc.constantFrom("join", "leave"), names: fc.uniqueArray(name, { minLength: 1 }) }),
+    fc.record({ by, kind: fc.constantFrom("synced", "forget"), name }),
+    fc.record({ by, kind: fc.constant("view" as const), stay: fc.nat(15) }),
+  );
+
+  function perform(to: Executor, given: Action): void {
+    const nodes = ids(4);
+    const node = nodes[given.by] ?? a;
+    if (given.kind === "join") to.join(node, ...given.names);
+    else if (given.kind === "leave") to.leave(node, ...given.names);
+    else if (given.kind === "synced") to.synced(node, given.name);
+    else if (given.kind === "view") {
+      to.directory.clusterInstalled(new Set(nodes.filter((_, at) => ((given.stay >> at) & 1) === 1)));
+    } else {
+      const group = to.directory.named(given.name)?.id ?? 0;
+      to.run(node, { kind: "forget", name: given.name, group });
+    }
+  }
+
+  test("who begins with a snapshot goes on like those who have executed every step", () => {
+    fc.assert(
+      fc.property(fc.array(action, { maxLength: 40 }), fc.nat(40), (actions, at) => {
+        const one = new Executor();
+        for (const given of actions.slice(0, at)) perform(one, given);
+        const other = Directory.restore(one.directory.snapshot());
+        expect(other?.digest()).toBe(one.directory.digest());
+        expect(other?.index).toBe(one.directory.index);
+        // The requesters' counts are part of the state, so both go on with the same numbers.
+        for (const given of actions.slice(at)) {
+          if (given.kind === "view") {
+            const nodes = new Set(ids(4).filter((_, rank) => ((given.stay >> rank) & 1) === 1));
+            one.directory.clusterInstalled(nodes);
+            other?.clusterInstalled(nodes);
+          } else {
+            const requester = ids(4)[given.by] ?? a;
+            const number = one.directory.executed(requester) + 1;
+            const groups = "names" in given ? given.names.map((wanted) => ({ name: wanted, digest: "d" })) : [];
+            const id = "name" in given ? (one.directory.named(given.name)?.id ?? 0) : 0;
+            const command: DirectoryCommand =
+              given.kind === "join"
+                ? { kind: "join", groups }
+                : given.kind === "leave"
+                  ? { kind: "leave", groups: given.names.map((wanted) => one.directory.named(wanted)?.id ?? 0) }
+                  : given.kind === "synced"
+                    ? { kind: "synced", group: id, target: 1 }
+                    : { kind: "forget", name: given.name, group: id };
+            const request = { requester, number, command };
+            expect(other?.execute(request, everybody)).toEqual(one.directory.execute(request, everybody));
+          }
+          expect(other?.digest()).toBe(one.directory.digest());
+        }
+      }),
+    );
+  });
+
+  test("whatever happens, a live group has somebody with its state, and targets only grow", () => {
+    fc.assert(
+      fc.property(fc.array(action, { maxLength: 60 }), (actions) => {
+        const to = new Executor();
+        const numbers = new Map<number, number>();
+        for (const given of actions) {
+          perform(to, given);
+          for (const { id, number, status, members, synced, name: called } of to.directory.groups) {
+            expect(new Set(members).size).toBe(members.length);
+            for (const member of synced) expect(members).toContain(member);
+            expect(synced.length > 0).toBe(status === "live");
+            expect(number).toBeGreaterThanOrEqual(numbers.get(id) ?? 1);
+            numbers.set(id, number);
+            expect(to.directory.named(called)?.id).toBe(id);
+            expect(to.directory.group(id)?.name).toBe(called);
+          }
+        }
+      }),
+    );
+  });
+
+  test("garbage is no snapshot", () => {
+    const good = new Directory().snapshot();
+    expect(Directory.restore(good.subarray(0, good.length - 1))).toBeUndefined();
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 60 }), (garbage) => {
+        expect(() => Directory.restore(garbage)).not.toThrow();
+      }),
+    );
+  });
+
+  test("the target of a group is its view", () => {
+    const to = new Executor();
+    to.join(a, "g");
+    const group = to.directory.named("g");
+    expect(group && Directory.target(group)).toEqual({ number: 1, members: [a], synced: [a] });
+  });
+});
