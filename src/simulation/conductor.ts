@@ -346,6 +346,8 @@ export class Conductor {
       }
       case "delivers":
         return eventStep((event) => event.kind === "deliver" && this.#narrator.message(event.message) === first);
+      case "flushed":
+        return eventStep(({ kind }) => kind === "flush-end");
       case "joins":
         return eventStep((event) => event.kind === "install" && event.group.startsWith(`${first}/`) && second === "");
       default:

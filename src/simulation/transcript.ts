@@ -20,7 +20,7 @@
  * Any command may end with `when` and a step: it then waits for it, and strikes in the midst of the turn.
  *
  *     … when a sends cut [to b]                after the message has left; `about to send`: before it leaves
- *     … when b installs g view 3 | b installs cluster view 4 | b delivers a3 | b joins g
+ *     … when b installs g view 3 | b installs cluster view 4 | b delivers a3 | b joins g | b flushed
  */
 import { check, type Violation } from "./axioms/index.ts";
 import { Conductor } from "./conductor.ts";

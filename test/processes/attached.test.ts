@@ -26,7 +26,10 @@ async function loses(victim: MemberProcess, others: readonly MemberProcess[]): P
   const installed = await Promise.all(
     others.map((other, index) => other.event("cluster", ({ view }) => isWhole(view), from[index])),
   );
-  figure(`SIGKILL of ${victim.name} of eight to a directory of three at all, ms`, Math.max(...installed.map((each) => each.at)) - at);
+  figure(
+    `SIGKILL of ${victim.name} of eight to a directory of three at all, ms`,
+    Math.max(...installed.map((each) => each.at)) - at,
+  );
   const [first] = installed;
   if (first === undefined) throw new Error("nobody is left");
   for (const { view } of installed) expect(view).toEqual(first.view);

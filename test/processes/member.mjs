@@ -20,7 +20,6 @@ const clockOffsetMs = monotonicMs() - performance.now();
 // What the test has made of this process.
 let node;
 const groups = new Map();
-const calls = new Map();
 const generators = new Set();
 const historyFile = historyPath === "" ? undefined : openSync(historyPath, "a");
 
@@ -134,7 +133,8 @@ const pairOfStrings = {
 };
 
 const record = (event) => {
-  if (historyFile !== undefined) writeSync(historyFile, `${JSON.stringify({ ...event, at: event.at + clockOffsetMs })}\n`);
+  if (historyFile !== undefined)
+    writeSync(historyFile, `${JSON.stringify({ ...event, at: event.at + clockOffsetMs })}\n`);
 };
 
 const group = (name) => {
@@ -160,7 +160,8 @@ const COMMANDS = {
       ...options,
       ...(records ? { history: record } : {}),
       ...(abortAfterMs === undefined ? {} : { signal: AbortSignal.timeout(abortAfterMs) }),
-      log: (entry) => tell({ kind: "log", ...entry, error: entry.error === undefined ? undefined : describe(entry.error) }),
+      log: (entry) =>
+        tell({ kind: "log", ...entry, error: entry.error === undefined ? undefined : describe(entry.error) }),
     });
     void follow(node.cluster.views(), (view) => tell({ kind: "cluster", view }));
     void follow(node.cluster.statuses(), (status) => tell({ kind: "status", status }));
@@ -186,7 +187,9 @@ const COMMANDS = {
   /** Sends under a signal that aborts after so long; 0 is at once. */
   async sendUntil(abortAfterMs, name, flavour, operation, ...args) {
     const signal = abortAfterMs === 0 ? AbortSignal.abort() : AbortSignal.timeout(abortAfterMs);
-    return await group(name).with({ signal })[flavour][operation](...args);
+    return await group(name)
+      .with({ signal })
+      [flavour][operation](...args);
   },
   async flush(name, options) {
     await group(name).flush(options);
@@ -194,7 +197,9 @@ const COMMANDS = {
   async query(name, wanted, options, operation, ...args) {
     const { abortAfterMs, ...others } = options;
     const signal = abortAfterMs === undefined ? undefined : AbortSignal.timeout(abortAfterMs);
-    return await group(name).query(wantedOf(wanted), { ...others, ...(signal === undefined ? {} : { signal }) })[operation](...args);
+    return await group(name)
+      .query(wantedOf(wanted), { ...others, ...(signal === undefined ? {} : { signal }) })
+      [operation](...args);
   },
   read: (name) => group(name).read(({ state }) => ({ counts: state.counts, chain: state.chain, values: state.values })),
   async leave(name) {

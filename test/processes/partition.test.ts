@@ -38,7 +38,11 @@ async function loadedMembers(): Promise<MemberProcess[]> {
 }
 
 /** Stops the load, which must have lost nothing, and compares all states; `awaited` is how many sends each has awaited. */
-async function lostNothing(loaded: readonly MemberProcess[], all: readonly MemberProcess[], awaited = 1): Promise<void> {
+async function lostNothing(
+  loaded: readonly MemberProcess[],
+  all: readonly MemberProcess[],
+  awaited = 1,
+): Promise<void> {
   const tallies = await Promise.all(loaded.map((member) => member.call<Tally>("stopLoad")));
   const { counts } = await trial.settle(all);
   for (const [index, member] of loaded.entries()) {

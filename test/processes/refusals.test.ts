@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Handshake, handshakeFrame, readHandshake } from "../../src/runtime/tcp/handshake.ts";
 import { type MemberProcess, monotonicMs } from "./member-process.ts";
 import { freePort, freePorts } from "./ports.ts";
-import { areNames, figure, type Ledger, type Tally, Trial, viewOf } from "./trial.ts";
+import { allowanceMs, areNames, figure, type Ledger, type Tally, Trial, viewOf } from "./trial.ts";
 
 /** From SIGTERM to the view without the process: much less than it takes to find out that a process is gone. */
 const LEAVE_MS_MAX = 1000;
@@ -86,7 +86,10 @@ const logged = (member: MemberProcess, text: string, from: number): Promise<{ re
 describe("start refuses", () => {
   it("options that are not, or that are wrong, and names the field", async () => {
     const process = await trial.launch("nobody");
-    expect(await process.refusal("start", { nosuch: 1 })).toMatchObject({ code: "invalid-option", class: "CoterieError" });
+    expect(await process.refusal("start", { nosuch: 1 })).toMatchObject({
+      code: "invalid-option",
+      class: "CoterieError",
+    });
     const wrong = await process.refusal("start", { failureTimeoutMs: "long" });
     expect(wrong.message).toContain("`failureTimeoutMs`");
     expect(await process.refusal("start", { discovery: false })).toMatchObject({ code: "invalid-option" });
@@ -166,7 +169,9 @@ describe("garbage is counted and dropped", () => {
     broken.writeUInt8(99, 8);
     expect(await answerTo(broken)).toHaveLength(0);
     await ann.until("four reports of garbage", () => {
-      const reports = ann.events.slice(from).filter((event) => event.kind === "log" && event.code === "garbage-dropped");
+      const reports = ann.events
+        .slice(from)
+        .filter((event) => event.kind === "log" && event.code === "garbage-dropped");
       return reports.length >= 4 ? true : undefined;
     });
     // Half of one, and then silence: it costs a few bytes and seconds, and nobody waits for it.
@@ -197,9 +202,9 @@ describe("garbage is counted and dropped", () => {
   });
 
   it("at the port of the liveness worker", async () => {
-    const { view } = await ann.call<{ readonly view: { readonly nodes: readonly { readonly livenessPort: number }[] } }>(
-      "cluster",
-    );
+    const { view } = await ann.call<{
+      readonly view: { readonly nodes: readonly { readonly livenessPort: number }[] };
+    }>("cluster");
     const socket = createSocket("udp4");
     closers.push(() => socket.close());
     for (const { livenessPort } of view.nodes) {
@@ -271,7 +276,9 @@ describe("a call is refused", () => {
 
   it("by its caller, or for lack of time", async () => {
     const { chain } = await serveOn();
-    expect(await ann.refusal("sendUntil", 0, "ledger", "orderedSend", "append", 0, 1)).toMatchObject({ code: "aborted" });
+    expect(await ann.refusal("sendUntil", 0, "ledger", "orderedSend", "append", 0, 1)).toMatchObject({
+      code: "aborted",
+    });
     expect(await bob.call<Ledger>("read", "ledger")).toMatchObject({ chain });
     const slow = { abortAfterMs: 50 };
     expect(await ann.refusal("query", "ledger", "ALL", slow, "answersAfter", 3000)).toMatchObject({ code: "aborted" });
@@ -297,11 +304,12 @@ describe("SIGTERM", () => {
     await viewOf(ann, "ledger", ["ann", "bob", "dee"]);
     await Promise.all([ann, dee].map((each) => each.call("load", "ledger", { perSecond: 200 })));
     await dee.call("send", "ledger", "safeSend", "append", dee.slot, 0);
+    const boundMs = LEAVE_MS_MAX + (await allowanceMs([ann, bob]));
     const from = ann.events.length;
     const at = dee.terminate();
     const view = await ann.view("ledger", (each) => areNames(each, ["ann", "bob"]), from);
     figure("SIGTERM to the view without the process, ms", view.at - at);
-    expect(view.at - at).toBeLessThanOrEqual(LEAVE_MS_MAX);
+    expect(view.at - at).toBeLessThanOrEqual(boundMs);
     await dee.ended();
     expect(dee.exit).toMatchObject({ code: null, signal: "SIGTERM" });
     figure("SIGTERM to the end of the process, ms", (dee.exit?.at ?? 0) - at);
@@ -309,6 +317,8 @@ describe("SIGTERM", () => {
     await trial.settle([ann, bob]);
     // It has left, and everything that it sent was delivered: D4 holds for those who leave.
     const history = trial.judge({ quiescent: true });
-    expect(history.some((event) => event.kind === "end" && event.why === "left" && event.node.startsWith("dee"))).toBe(true);
+    expect(history.some((event) => event.kind === "end" && event.why === "left" && event.node.startsWith("dee"))).toBe(
+      true,
+    );
   });
 });

@@ -66,7 +66,10 @@ export class Trial {
   }
 
   /** Members of one group, by age. */
-  async members(names: readonly string[], options: LaunchOptions & { readonly start?: object } = {}): Promise<MemberProcess[]> {
+  async members(
+    names: readonly string[],
+    options: LaunchOptions & { readonly start?: object } = {},
+  ): Promise<MemberProcess[]> {
     const launched = await Promise.all(names.map((name) => this.launch(name, options)));
     for (const member of launched) {
       await member.call("start", { name: member.name, discovery: this.discovery, ...options.start });
@@ -172,6 +175,23 @@ export async function entersAgain(member: MemberProcess, from: number): Promise<
 export function areNames(view: GroupView, names: readonly string[]): boolean {
   const present = view.members.map(nodeName);
   return present.length === names.length && names.every((name) => present.includes(name));
+}
+
+/** Messages, one after the other, that a view change takes at most. */
+const STEPS_MAX = 12;
+
+/**
+ * What to add to the bound of a view change on a machine that is busy with other things: the time that its messages need
+ * now to get from one process into the other. A few milliseconds, unless other programs take most of the processors.
+ */
+export async function allowanceMs(members: readonly MemberProcess[]): Promise<number> {
+  const times: number[] = [];
+  for (let round = 0; round < 5; round++) {
+    const from = monotonicMs();
+    await Promise.all(members.map((member) => member.call("self")));
+    times.push(monotonicMs() - from);
+  }
+  return Math.max(...times) * STEPS_MAX;
 }
 
 /** A figure of the acceptance list, measured in this run. */

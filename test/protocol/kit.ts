@@ -62,8 +62,8 @@ export class Network {
   readonly #random: Random;
   readonly #stations = new Map<NodeId, Station>();
   readonly #links = new Map<string, { readonly from: NodeId; readonly to: NodeId; readonly parcels: Parcel[] }>();
-  /** Whether a message is lost, asked when it is sent. */
-  loses: (from: NodeId, to: NodeId, message: Message) => boolean = () => false;
+  /** How often a message arrives: lost ones never, duplicated ones twice. */
+  copies: (from: NodeId, to: NodeId, message: Message) => number = () => 1;
 
   constructor(random: Random) {
     this.#random = random;
@@ -120,11 +120,11 @@ export class Network {
   }
 
   #send(from: NodeId, to: NodeId, parcel: Parcel): void {
-    if ("message" in parcel && this.loses(from, to, parcel.message)) return;
+    const copies = "message" in parcel ? this.copies(from, to, parcel.message) : 1;
     // Packets travel in a lane of their own.
     const key = `${from} ${to} ${"message" in parcel ? "control" : "bulk"}`;
     const link = this.#links.get(key) ?? { from, to, parcels: [] };
     this.#links.set(key, link);
-    link.parcels.push(parcel);
+    for (let copy = 0; copy < copies; copy++) link.parcels.push(parcel);
   }
 }

@@ -327,6 +327,9 @@ export class Cluster implements AgreementHost {
     const view = this.#view;
     if (view === undefined) return undefined;
     const condemned = this.#condemned(view);
+    // A view that keeps a silent senior would be led by it, and its newcomers, who have not missed it yet, refuse the next.
+    const seniors = view.acceptors.slice(0, this.#rankOf(this.#self.id));
+    if (!seniors.every((id) => condemned.has(id))) return undefined;
     // A3, A5: those that are not given up form a quorum; leavers are among them and vote.
     if (!isQuorum(view.acceptors, (id) => !condemned.has(id))) return undefined;
     const staying = view.nodes.map(({ id }) => id).filter((id) => !condemned.has(id));
