@@ -74,7 +74,10 @@ class Node {
   }
 }
 
-function cluster(size: number, options: Partial<EpochOptions> = {}): { readonly nodes: Node[]; readonly members: NodeId[] } {
+function cluster(
+  size: number,
+  options: Partial<EpochOptions> = {},
+): { readonly nodes: Node[]; readonly members: NodeId[] } {
   const members = ids(size);
   return { nodes: members.map((id) => new Node(id, members, options)), members };
 }
@@ -101,7 +104,8 @@ function drainTogether(survivors: readonly Node[]): Row {
   for (const { epoch } of survivors) {
     for (const { sender, from, to } of epoch.gaps(cut)) {
       const holder = survivors.find((other) => (other.epoch.held()[sender] ?? 0) >= to);
-      for (const packet of holder?.epoch.packets(sender, from, to) ?? []) epoch.receive(holder?.epoch.rank ?? 0, packet);
+      for (const packet of holder?.epoch.packets(sender, from, to) ?? [])
+        epoch.receive(holder?.epoch.rank ?? 0, packet);
     }
   }
   for (const { epoch } of survivors) epoch.drain(cut);
@@ -117,7 +121,8 @@ describe("an epoch", () => {
       fc.property(...scenarios, (seed, size, steps) => {
         const { nodes, network } = traffic(new Random(seed), size, steps);
         const longest = nodes.reduce((most, node) => (node.ordered.length > most.ordered.length ? node : most));
-        for (const { ordered } of nodes) expect(texts(ordered)).toEqual(texts(longest.ordered).slice(0, ordered.length));
+        for (const { ordered } of nodes)
+          expect(texts(ordered)).toEqual(texts(longest.ordered).slice(0, ordered.length));
         for (let rounds = 0; rounds < 4; rounds++) {
           for (const node of nodes) node.turn();
           network.settle();

@@ -127,7 +127,11 @@ describe("control messages", () => {
 
 describe("ballots", () => {
   test("are compared by round, then by proposer (A2)", () => {
-    const [low, other, high] = [{ round: 1, proposer: "z" }, { round: 2, proposer: "a" }, { round: 2, proposer: "b" }];
+    const [low, other, high] = [
+      { round: 1, proposer: "z" },
+      { round: 2, proposer: "a" },
+      { round: 2, proposer: "b" },
+    ];
     const order = [low, other, high];
     for (const [i, x] of order.entries()) for (const [j, y] of order.entries()) expect(isLower(x, y)).toBe(i < j);
   });

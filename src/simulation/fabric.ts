@@ -3,10 +3,10 @@
  * the same contract as the real one (`runtime/ports.ts`). What may go wrong is a rule on the direction from one host to
  * another: it may be cut, slow, or shake; a link may lose its connection at any time and resumes at the next frame.
  */
-import { Deque } from "../base/deque.ts";
 import type { Random } from "../base/random.ts";
 import type { NodeId, NodeRecord } from "../protocol/view.ts";
 import type { Lane, Network, NetworkSink } from "../runtime/ports.ts";
+import { Direction, type Frame, LANES, type LinkBetween, type LinkRule } from "./link.ts";
 
 export interface FabricClock {
   readonly now: number;
@@ -14,49 +14,7 @@ export interface FabricClock {
   at(time: number, action: () => void, host?: string): void;
 }
 
-export interface LinkRule {
-  cut: boolean;
-  /** Added to the latency of every frame. */
-  delayMs: number;
-  /** Added for frames in the bulk lane: control frames overtake them. */
-  bulkDelayMs: number;
-  jitterMs: number;
-}
-
-interface Frame {
-  readonly bytes: Uint8Array;
-  readonly lane: Lane;
-}
-
-/** One direction of a link. */
-class Direction {
-  readonly waiting = new Deque<Frame>();
-  /** When what was sent last in a lane arrives: nothing overtakes it there. */
-  readonly freeAt = { control: 0, bulk: 0 };
-  readonly inFlight = { control: new Deque<Frame>(), bulk: new Deque<Frame>() };
-  /** Bumped when the connection is lost: what was in flight is sent again after the link is up. */
-  connection = 0;
-  backlogBytes = 0;
-
-  /** What is under way does not arrive: it waits again, before what waits already. */
-  recall(): void {
-    this.connection++;
-    for (const lane of LANES) {
-      const frames = this.inFlight[lane];
-      for (let frame = frames.pop(); frame !== undefined; frame = frames.pop()) this.waiting.unshift(frame);
-    }
-  }
-}
-
-/** A link between two incarnations: `a` and `b` in the order of their ids. */
-interface Link {
-  readonly ends: readonly [Endpoint, Endpoint];
-  readonly directions: readonly [Direction, Direction];
-  up: boolean;
-  broken: boolean;
-  /** The end that has crashed, while what it had sent still arrives. */
-  lastWordsOf: 0 | 1 | undefined;
-}
+type Link = LinkBetween<Endpoint>;
 
 class Endpoint implements Network {
   readonly record: NodeRecord;
@@ -118,7 +76,6 @@ class Endpoint implements Network {
 
 const REDIAL_MS = 20;
 const REDIAL_MS_MAX = 400;
-const LANES = ["bulk", "control"] as const;
 
 export class Fabric {
   readonly #clock: FabricClock;

@@ -25,18 +25,19 @@ export const FAULT_KINDS = [
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
-/** Where a fault of kind `step` strikes: the messages that change views and move state. */
+/** Where a fault of kind `step` strikes: the messages that change views and move state; who tells of decisions, most often. */
 const STEPS: readonly Message["kind"][] = [
   "prepare",
   "promise",
   "accept",
   "accepted",
   "installCluster",
-  "directoryFeed",
+  "installCluster",
   "report",
   "cut",
   "fetch",
   "hold",
+  "install",
   "install",
   "stateChunk",
 ];
@@ -77,6 +78,7 @@ export class Faults {
     this.#steps.clear();
     this.#world.heal();
     for (const name of this.#options.names) this.#traffic.employ(name);
+    for (const { name } of this.#world.running) this.#traffic.employ(name);
   }
 
   #schedule(): void {
@@ -179,7 +181,7 @@ export class Faults {
     const kind = random.pick(STEPS);
     const place = random.pick(["before", "sender", "receiver"] as const);
     const pauses = random.chance(0.25);
-    let skipped = random.pick([0, 0, 1, 2, 5]);
+    let skipped = random.pick([0, 0, 0, 1, 3]);
     this.#steps.when(
       (step) =>
         step.kind === "message" && step.message.kind === kind && step.left === (place !== "before") && skipped-- === 0,
@@ -195,7 +197,7 @@ export class Faults {
       },
     );
     const cause = random.pick(CAUSES);
-    const first = cause === "crash-leader" ? (this.#leader() ?? "") : random.pick(names);
+    const first = cause === "crash-leader" ? (this.#leader() ?? random.pick(names)) : random.pick(names);
     if (random.chance(0.5)) return this.#perform(cause, first, names);
     // What it has sent before it goes reaches the others at very different times.
     this.#slow(first, names);

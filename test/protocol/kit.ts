@@ -1,6 +1,6 @@
 /** Packets and a small network for tests of the protocol's parts: every link is FIFO, links are not ordered among them. */
 import type { Random } from "../../src/base/random.ts";
-import { type Effect, Effects } from "../../src/protocol/effects.ts";
+import type { Effect, Effects } from "../../src/protocol/effects.ts";
 import type { Message } from "../../src/protocol/messages.ts";
 import type { NodeId, NodeRecord } from "../../src/protocol/view.ts";
 import { Packet, PacketBuilder } from "../../src/wire/packet.ts";
@@ -94,7 +94,8 @@ export class Network {
     for (const [from, station] of this.#stations) {
       for (const effect of station.effects.take()) {
         if (effect.kind === "send") for (const to of effect.to) this.#send(from, to, { message: effect.message });
-        else if (effect.kind === "multicast") for (const to of effect.to) this.#send(from, to, { packet: effect.packet });
+        else if (effect.kind === "multicast")
+          for (const to of effect.to) this.#send(from, to, { packet: effect.packet });
         else station.other?.(effect);
       }
     }

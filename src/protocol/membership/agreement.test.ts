@@ -214,7 +214,12 @@ describe("an acceptor", () => {
 
   test("A6: a promise to somebody else meanwhile takes the accept back", () => {
     const { node } = acceptor();
-    node.receive(a, { kind: "accept", view: 1, ballot: { round: 1, proposer: a }, proposal: { ...proposal, cut: [1, 0, 0] } });
+    node.receive(a, {
+      kind: "accept",
+      view: 1,
+      ballot: { round: 1, proposer: a },
+      proposal: { ...proposal, cut: [1, 0, 0] },
+    });
     node.receive(c, { kind: "prepare", view: 1, ballot: { round: 2, proposer: c } });
     node.effects.take();
     node.packet(a, packetOf(SAFE, 0, 0));
@@ -249,8 +254,12 @@ describe("a proposer", () => {
     return node;
   }
 
-  const promise = (from: Acceptor, by: NodeId, held: number[], accepted?: Extract<Message, { kind: "promise" }>["accepted"]): void =>
-    from.receive(by, { kind: "promise", view: 1, ballot: { round: 1, proposer: a }, held, accepted });
+  const promise = (
+    from: Acceptor,
+    by: NodeId,
+    held: number[],
+    accepted?: Extract<Message, { kind: "promise" }>["accepted"],
+  ): void => from.receive(by, { kind: "promise", view: 1, ballot: { round: 1, proposer: a }, held, accepted });
 
   test("A7: asks before it freezes anybody, itself included", () => {
     const node = proposer();

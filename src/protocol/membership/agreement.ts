@@ -58,6 +58,11 @@ export class Agreement {
     return this.#attempt !== undefined;
   }
 
+  /** Whether this node's pre-vote is under way. */
+  get asking(): boolean {
+    return this.#attempt?.phase === "prevote";
+  }
+
   /** Starts an attempt, or starts it anew with a higher round. */
   propose(): void {
     this.#round = Math.max(this.#round, this.#promised.round) + 1;

@@ -519,7 +519,7 @@ export class Cluster implements AgreementHost {
     this.#founding = undefined;
     this.#attempts = 0;
     this.#attemptAt = 0;
-    this.#lease.begin(view, this.#now);
+    this.#lease.begin(view, this.#now, this.#status !== "blocked");
     this.#ordered.clear();
     this.#toOrder = [];
     this.#complaints.clear();
@@ -548,7 +548,8 @@ export class Cluster implements AgreementHost {
     this.#detector.watch(others, isMonitored, (id) => this.#linked.has(id), this.#now);
     for (const peer of view.nodes) this.#link(peer);
     this.#effects.perform({ kind: "decided", view, proposal: proposalDigest(decided) });
-    this.#setStatus("primary", `view ${view.number}`);
+    // Who was cut off serves again once the acceptors of this view have answered it.
+    if (this.#status !== "blocked") this.#setStatus("primary", `view ${view.number}`);
     this.#host.clusterInstalled(view);
     this.#host.directoryChanged();
     for (const [number, command] of this.#outstanding) this.#submit(number, command);
@@ -604,7 +605,8 @@ export class Cluster implements AgreementHost {
       if (id === self || !this.suspects(id)) continue;
       const agreeing = voices.filter((by) => by === self || this.#complaints.get(by)?.has(id)).length;
       // An older node that only this one misses stays: this one is the younger of the two (C12).
-      if (agreeing * 2 > voices.length || (age.get(id) as number) > (age.get(self) as number)) condemned.add(id);
+      const isYounger = (age.get(id) as number) > (age.get(self) as number);
+      if (isYounger || this.#isCutOff(id) || agreeing * 2 > voices.length) condemned.add(id);
     }
     const isYounger = (a: NodeId, b: NodeId): boolean => (age.get(a) as number) > (age.get(b) as number);
     for (const by of this.#complaints.keys()) {
@@ -703,7 +705,10 @@ export class Cluster implements AgreementHost {
     this.#complaints.set(from, new Map(heartbeat.suspects.map((id) => [id, before?.get(id) ?? this.#now])));
     if (heartbeat.frozen) this.#frozenPeers.add(from);
     else this.#frozenPeers.delete(from);
-    if (heartbeat.suspects.some((id) => before?.has(id) !== true)) this.#considerChange();
+    if (heartbeat.suspects.every((id) => before?.has(id) === true)) return;
+    // Whoever has refused this node's pre-vote until now may have suspected nobody yet.
+    if (this.#agreement?.asking === true) this.#attemptAt = this.#now;
+    this.#considerChange();
   }
 
   get #othersFrozen(): boolean {

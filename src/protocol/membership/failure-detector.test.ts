@@ -92,7 +92,12 @@ describe("FailureDetector", () => {
     const detector = watching((id) => id !== c);
     pass(detector, 0, 20_000);
     expect(detector.suspected(20_000)).toEqual([b]);
-    detector.watch([a, b, c], () => true, () => true, 20_000);
+    detector.watch(
+      [a, b, c],
+      () => true,
+      () => true,
+      20_000,
+    );
     expect(detector.suspected(20_001)).toEqual([b]);
     expect(detector.suspected(22_999)).toEqual([b]);
     expect(detector.suspected(23_000)).toEqual([a, b, c]);

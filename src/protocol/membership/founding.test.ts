@@ -10,7 +10,10 @@ const [a, b, c] = ids(3).map(recordOf) as [NodeRecord, NodeRecord, NodeRecord];
 const ADDRESSES = ["a", "b", "c"];
 const mint = (): string => "minted";
 
-function offer(from: NodeRecord, addresses: readonly string[] = ADDRESSES): { readonly node: NodeRecord; readonly digest: string } {
+function offer(
+  from: NodeRecord,
+  addresses: readonly string[] = ADDRESSES,
+): { readonly node: NodeRecord; readonly digest: string } {
   const effects = new Effects();
   new Founding(from, addresses, effects).linked(a);
   const [sent] = sentOf(effects.take(), "foundingOffer");
@@ -141,7 +144,10 @@ describe("Founding", () => {
         const coordinators = [a, { ...a, id: "a#second" }].map((self) => new Founding(self, ADDRESSES, new Effects()));
         const views: (ClusterView | undefined)[] = [undefined, undefined];
         const others = new Map(
-          [b, c].map((record) => [record.address, { record, founding: new Founding(record, ADDRESSES, new Effects()) }]),
+          [b, c].map((record) => [
+            record.address,
+            { record, founding: new Founding(record, ADDRESSES, new Effects()) },
+          ]),
         );
         const votes: { readonly of: number; readonly by: string; readonly fresh: boolean }[] = [];
         const installed = new Map<string, number>();
@@ -171,7 +177,8 @@ describe("Founding", () => {
             }
             case "install": {
               const view = views[of];
-              if (view?.acceptors.includes(id) && !installed.has(id) && other.founding.accepts(view)) installed.set(id, of);
+              if (view?.acceptors.includes(id) && !installed.has(id) && other.founding.accepts(view))
+                installed.set(id, of);
               break;
             }
             case "restart": {

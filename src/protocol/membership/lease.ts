@@ -24,12 +24,15 @@ export class Lease {
     this.#leaseMs = leaseMs;
   }
 
-  /** A view was installed: to agree on it was an answer of its acceptors. */
-  begin(view: ClusterView, now: number): void {
+  /**
+   * A view was installed: to agree on it was an answer of its acceptors. Not so for a node that does not serve (`serves`):
+   * the news may be old, and it waits for the first round trip.
+   */
+  begin(view: ClusterView, now: number, serves: boolean): void {
     this.#sentAt.clear();
     this.#heard.clear();
     this.#confirmedAt.clear();
-    for (const id of view.acceptors) this.#confirmedAt.set(id, now);
+    for (const id of view.acceptors) this.#confirmedAt.set(id, serves ? now : Number.NEGATIVE_INFINITY);
   }
 
   /** The number of a heartbeat that is sent now. */

@@ -22,7 +22,12 @@ describe("Stability", () => {
         for (const [member, row] of model.entries()) {
           expect(table.row(member)).toEqual(row);
           expect(table.covers(member, row)).toBe(true);
-          expect(table.covers(member, row.map((count, at) => count + (at === 0 ? 1 : 0)))).toBe(false);
+          expect(
+            table.covers(
+              member,
+              row.map((count, at) => count + (at === 0 ? 1 : 0)),
+            ),
+          ).toBe(false);
           for (const [sender, count] of row.entries()) expect(table.count(member, sender)).toBe(count);
         }
       }),

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { packetOf, textOf } from "../../../test/protocol/kit.ts";
 import { Random } from "../../base/random.ts";
-import { ORDER, Packet, PACKET_HEADER_BYTES, SAFE, TOTAL } from "../../wire/packet.ts";
+import { ORDER, PACKET_HEADER_BYTES, Packet, SAFE, TOTAL } from "../../wire/packet.ts";
 import { Writer } from "../../wire/writer.ts";
 import { SEQUENCER, TotalOrder } from "./total.ts";
 

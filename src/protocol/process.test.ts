@@ -1,0 +1,224 @@
+/** One node's core as a whole: groups come and go as the directory says, in one order with what is said about them. */
+import { describe, expect, test } from "vitest";
+import { effectsOf, ids, recordOf, sentOf } from "../../test/protocol/kit.ts";
+import { TOTAL } from "../wire/packet.ts";
+import { type Effect, Effects } from "./effects.ts";
+import { Directory } from "./membership/directory.ts";
+import type { Message } from "./messages.ts";
+import { Process } from "./process.ts";
+import { BOUNDS, timing } from "./timing.ts";
+import type { ClusterView, NodeId } from "./view.ts";
+
+const [a = "", b = ""] = ids(2);
+const times = timing(3000);
+
+class Node {
+  readonly effects = new Effects();
+  readonly process: Process;
+  now = 0;
+
+  constructor(id: NodeId, directorySize = 5) {
+    const self = recordOf(id);
+    const mintCluster = (): string => "minted";
+    const options = { self, timing: times, bounds: BOUNDS, directorySize, mintCluster, recordsHistory: true };
+    this.process = new Process(options, this.effects, 0);
+  }
+
+  /** Everything that is done in a turn, and what it makes necessary at once. */
+  turn(): readonly Effect[] {
+    const effects: Effect[] = [];
+    do {
+      this.process.endTurn(this.now, 0);
+      effects.push(...this.effects.take());
+    } while (this.process.hasUnfinished);
+    return effects;
+  }
+
+  pass(ms: number): readonly Effect[] {
+    const effects: Effect[] = [];
+    for (const end = this.now + ms; this.now < end; ) {
+      this.now = Math.min(end, Math.max(this.now + 1, this.process.deadline));
+      this.process.tick(this.now);
+      effects.push(...this.turn());
+    }
+    return effects;
+  }
+
+  receive(from: NodeId, message: Message): readonly Effect[] {
+    this.process.receive(from, message, this.now);
+    return this.turn();
+  }
+}
+
+function alone(): Node {
+  const node = new Node(a);
+  node.process.cluster.foundAlone("x");
+  node.turn();
+  return node;
+}
+
+function join(node: Node, ...names: string[]): number {
+  return node.process.join(names.map((name) => ({ name, digest: "d" })));
+}
+
+const kinds = (effects: readonly Effect[], ...wanted: string[]): string[] =>
+  effects.map(({ kind }) => kind).filter((kind) => wanted.includes(kind));
+
+/** The view in which a leads b, with a directory that `prepare` has made. */
+function viewOfTwo(prepare: (directory: Directory) => void): Message {
+  const view: ClusterView = { cluster: "x", number: 1, nodes: [a, b].map(recordOf), acceptors: [a, b] };
+  const directory = new Directory();
+  directory.clusterInstalled(new Set([a, b]));
+  prepare(directory);
+  const decided = { view, cut: [], leavers: [], holders: [] };
+  return { kind: "installCluster", decided, snapshot: directory.snapshot() };
+}
+
+const request = (requester: NodeId, number: number, name: string) => ({
+  requester,
+  number,
+  command: { kind: "join", groups: [{ name, digest: "d" }] } as const,
+});
+
+describe("a node alone", () => {
+  test("joins, sends to itself and leaves without waiting for anything", () => {
+    const node = alone();
+    const number = join(node, "g", "h");
+    const joined = node.turn();
+    expect(effectsOf(joined, "joinOutcome")).toEqual([{ kind: "joinOutcome", request: number, refusals: [] }]);
+    expect(kinds(joined, "entered", "joined", "install", "joinOutcome")).toEqual([
+      "joinOutcome",
+      "entered",
+      "entered",
+      "joined",
+      "install",
+      "joined",
+      "install",
+    ]);
+    const [group] = node.process.members.keys();
+    node.process.member(group ?? 0)?.send(TOTAL, 0, new Uint8Array(1));
+    expect(effectsOf(node.turn(), "deliver")).toHaveLength(1);
+    node.process.member(group ?? 0)?.leave();
+    expect(effectsOf(node.turn(), "ended")).toEqual([{ kind: "ended", group, how: "left" }]);
+    expect([...node.process.members.keys()]).toHaveLength(1);
+  });
+
+  test("is refused what the directory refuses", () => {
+    const node = alone();
+    join(node, "g");
+    join(node, "g");
+    const outcomes = effectsOf(node.turn(), "joinOutcome");
+    expect(outcomes.map(({ refusals }) => refusals)).toEqual([[], [{ code: "already-member", name: "g" }]]);
+  });
+
+  test("closes its groups, then itself", () => {
+    const node = alone();
+    join(node, "g");
+    node.turn();
+    node.process.close();
+    const effects = node.turn();
+    expect(kinds(effects, "ended", "status")).toEqual(["ended", "status"]);
+    expect(node.process.cluster.status).toBe("closed");
+  });
+
+  test("a node that is in no cluster closes at once", () => {
+    const node = new Node(a);
+    node.process.close();
+    expect(kinds(node.turn(), "status")).toEqual(["status"]);
+    expect(node.process.cluster.status).toBe("closed");
+  });
+
+  test("wants to be called again at its heartbeats and at a row's time, never in the past", () => {
+    const node = alone();
+    join(node, "g");
+    node.turn();
+    for (let calls = 0; calls < 50; calls++) {
+      expect(node.process.deadline).toBeGreaterThan(node.now);
+      node.pass(100);
+    }
+    expect(node.process.deadline - node.now).toBeLessThanOrEqual(times.heartbeatMs);
+  });
+
+  test("query numbers are unique at the incarnation, in all its groups and memberships", () => {
+    const node = alone();
+    join(node, "g", "h");
+    node.turn();
+    const numbers = [...node.process.members.values()].map((member) => member.openQuery());
+    for (const group of [...node.process.members.keys()]) node.process.member(group)?.leave();
+    node.turn();
+    join(node, "g");
+    node.turn();
+    for (const member of node.process.members.values()) numbers.push(member.openQuery());
+    expect(new Set(numbers).size).toBe(3);
+  });
+});
+
+describe("what is said about a group", () => {
+  test("by somebody who knows more of the directory waits until this node knows as much", () => {
+    const node = new Node(b);
+    node.receive(a, viewOfTwo((directory) => {
+      directory.execute(request(a, 1, "g"), () => true);
+      directory.execute(request(b, 1, "g"), () => true);
+    }));
+    const { index } = node.process.cluster.directory;
+    const [group = 0] = node.process.members.keys();
+    const view = { number: 2, members: [a, b], synced: [a] };
+    const transfers = [{ joiner: b, donor: a, since: 2 }];
+    const step = { from: 0, view, cut: [], holders: [], transfers, epochSecret: new Uint8Array(0) };
+    const addressed = { group, target: 2 };
+    node.receive(a, { kind: "cut", ...addressed, directoryIndex: index, step });
+    expect(effectsOf(node.receive(a, { kind: "install", ...addressed, directoryIndex: index, from: 0 }), "load")).toHaveLength(1);
+    // a has heard of the next target, b not yet.
+    const next = { number: 3, members: [a, b, "c#00000002"], synced: [a] };
+    const ahead = { kind: "cut", group, target: 3, directoryIndex: index + 1, step: { ...step, from: 2, view: next } } as const;
+    expect(sentOf(node.receive(a, ahead), "hold")).toEqual([]);
+    expect(node.process.members.get(group)?.epoch?.number).toBe(2);
+  });
+
+  test("by anybody about a group that this node is not in is dropped", () => {
+    const node = alone();
+    const effects = node.receive(b, { kind: "row", group: 9, epoch: 1, row: [1] });
+    expect(effects).toEqual([]);
+  });
+});
+
+describe("the directory's word", () => {
+  test("that a group is lost ends the membership", () => {
+    const node = new Node(b);
+    node.receive(a, viewOfTwo((directory) => {
+      directory.execute(request(a, 1, "g"), () => true);
+      directory.execute(request(b, 1, "g"), () => true);
+      directory.clusterInstalled(new Set([b]));
+    }));
+    // It was never in it as a member: there is nothing to end.
+    expect(node.process.members.size).toBe(0);
+  });
+
+  test("a join of a group that is being left, before the others have said goodbye, is another membership", () => {
+    const node = new Node(b, 1);
+    const view: ClusterView = { cluster: "x", number: 1, nodes: [a, b].map(recordOf), acceptors: [a] };
+    const directory = new Directory();
+    directory.clusterInstalled(new Set([a, b]));
+    directory.execute(request(a, 1, "g"), () => true);
+    const decided = { view, cut: [], leavers: [], holders: [] };
+    const number = node.process.join([{ name: "g", digest: "d" }]);
+    node.receive(a, { kind: "installCluster", decided, snapshot: directory.snapshot() });
+    const feed = (at: number, ...requests: Parameters<Directory["execute"]>[0][]): readonly Effect[] =>
+      node.receive(a, { kind: "directoryFeed", view: 1, index: at, requests });
+    const entered = feed(directory.index, request(b, number, "g"));
+    expect(kinds(entered, "entered", "joinOutcome")).toEqual(["joinOutcome", "entered"]);
+    const [group = 0] = node.process.members.keys();
+    const first = node.process.members.get(group);
+    // Both are executed in one batch: this node never sees a target without itself.
+    const effects = feed(
+      directory.index + 1,
+      { requester: b, number: number + 1, command: { kind: "synced", group, target: 2 } },
+      { requester: b, number: number + 2, command: { kind: "leave", groups: [group] } },
+      { requester: b, number: number + 3, command: { kind: "join", groups: [{ name: "g", digest: "d" }] } },
+    );
+    expect(kinds(effects, "ended", "joinOutcome", "entered")).toEqual(["ended", "joinOutcome", "entered"]);
+    expect(first?.ended).toBe(true);
+    expect(node.process.members.get(group)).not.toBe(first);
+    expect(node.process.members.get(group)?.ended).toBe(false);
+  });
+});
