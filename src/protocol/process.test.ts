@@ -132,6 +132,7 @@ describe("a node alone", () => {
     const node = alone();
     join(node, "g");
     node.turn();
+    node.pass(1);
     for (let calls = 0; calls < 50; calls++) {
       expect(node.process.deadline).toBeGreaterThan(node.now);
       node.pass(100);
@@ -156,10 +157,13 @@ describe("a node alone", () => {
 describe("what is said about a group", () => {
   test("by somebody who knows more of the directory waits until this node knows as much", () => {
     const node = new Node(b);
-    node.receive(a, viewOfTwo((directory) => {
-      directory.execute(request(a, 1, "g"), () => true);
-      directory.execute(request(b, 1, "g"), () => true);
-    }));
+    node.receive(
+      a,
+      viewOfTwo((directory) => {
+        directory.execute(request(a, 1, "g"), () => true);
+        directory.execute(request(b, 1, "g"), () => true);
+      }),
+    );
     const { index } = node.process.cluster.directory;
     const [group = 0] = node.process.members.keys();
     const view = { number: 2, members: [a, b], synced: [a] };
@@ -167,10 +171,18 @@ describe("what is said about a group", () => {
     const step = { from: 0, view, cut: [], holders: [], transfers, epochSecret: new Uint8Array(0) };
     const addressed = { group, target: 2 };
     node.receive(a, { kind: "cut", ...addressed, directoryIndex: index, step });
-    expect(effectsOf(node.receive(a, { kind: "install", ...addressed, directoryIndex: index, from: 0 }), "load")).toHaveLength(1);
+    expect(
+      effectsOf(node.receive(a, { kind: "install", ...addressed, directoryIndex: index, from: 0 }), "load"),
+    ).toHaveLength(1);
     // a has heard of the next target, b not yet.
     const next = { number: 3, members: [a, b, "c#00000002"], synced: [a] };
-    const ahead = { kind: "cut", group, target: 3, directoryIndex: index + 1, step: { ...step, from: 2, view: next } } as const;
+    const ahead = {
+      kind: "cut",
+      group,
+      target: 3,
+      directoryIndex: index + 1,
+      step: { ...step, from: 2, view: next },
+    } as const;
     expect(sentOf(node.receive(a, ahead), "hold")).toEqual([]);
     expect(node.process.members.get(group)?.epoch?.number).toBe(2);
   });
@@ -185,13 +197,25 @@ describe("what is said about a group", () => {
 describe("the directory's word", () => {
   test("that a group is lost ends the membership", () => {
     const node = new Node(b);
-    node.receive(a, viewOfTwo((directory) => {
-      directory.execute(request(a, 1, "g"), () => true);
-      directory.execute(request(b, 1, "g"), () => true);
-      directory.clusterInstalled(new Set([b]));
-    }));
-    // It was never in it as a member: there is nothing to end.
+    node.receive(
+      a,
+      viewOfTwo((directory) => {
+        directory.execute(request(a, 1, "g"), () => true);
+        directory.execute(request(b, 1, "g"), () => true);
+      }),
+    );
+    expect(node.process.members.size).toBe(1);
+    // b has not loaded the state when a, which alone holds it, is excluded.
+    const view: ClusterView = { cluster: "x", number: 2, nodes: [recordOf(b)], acceptors: [b] };
+    const decided = { view, cut: [0, 0], leavers: [], holders: [] };
+    const effects = node.receive(a, { kind: "installCluster", decided, snapshot: undefined });
+    expect(effectsOf(effects, "ended").map(({ how }) => how)).toEqual(["lost"]);
     expect(node.process.members.size).toBe(0);
+    // C10: its name is free again after a while.
+    node.process.linkUp(recordOf(b), node.now);
+    expect(node.process.cluster.directory.named("g")?.status).toBe("lost");
+    node.pass(times.leaseMs * 2);
+    expect(node.process.cluster.directory.named("g")).toBeUndefined();
   });
 
   test("a join of a group that is being left, before the others have said goodbye, is another membership", () => {

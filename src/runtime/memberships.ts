@@ -41,7 +41,7 @@ class Attendance implements Membership {
 
   send(flavour: number, tag: number, payload: Uint8Array): boolean {
     const member = this.#member();
-    return member !== undefined && member.send(flavour, tag, payload);
+    return member?.send(flavour, tag, payload) ?? false;
   }
 
   flush(copies: number | undefined, done: (ending: Ending | undefined) => void): void {

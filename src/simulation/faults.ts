@@ -85,9 +85,15 @@ export class Faults {
     const delay = this.#options.everyMs * (0.1 + 1.8 * this.#random.fraction());
     this.#world.after(delay, () => {
       if (!this.#active) return;
-      this.#inflict(this.#random.pick(this.#options.kinds));
+      this.#inflict(this.#chosen());
       this.#schedule();
     });
+  }
+
+  /** Faults at a step find what others rarely do, so they come more often. */
+  #chosen(): FaultKind {
+    const { kinds } = this.#options;
+    return kinds.includes("step") && this.#random.chance(0.4) ? "step" : this.#random.pick(kinds);
   }
 
   #inflict(kind: FaultKind): void {
@@ -177,7 +183,7 @@ export class Faults {
   #strikeAtStep(names: readonly string[]): boolean {
     const random = this.#random;
     const world = this.#world;
-    if (this.#steps.waiting > 0) return false;
+    this.#steps.clear();
     const kind = random.pick(STEPS);
     const place = random.pick(["before", "sender", "receiver"] as const);
     const pauses = random.chance(0.25);

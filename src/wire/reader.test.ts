@@ -49,7 +49,7 @@ const items: fc.Arbitrary<Item> = fc.oneof(
   item(
     bytes,
     (w, v) => w.bytes(v),
-    (r) => r.bytes(300),
+    (r) => r.bytes(300).slice(),
   ),
   item(
     text,
