@@ -197,6 +197,7 @@ describe("what is said about a group", () => {
 describe("the directory's word", () => {
   test("that a group is lost ends the membership", () => {
     const node = new Node(b);
+    join(node, "g");
     node.receive(
       a,
       viewOfTwo((directory) => {
