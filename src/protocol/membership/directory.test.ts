@@ -202,8 +202,12 @@ describe("requests (B4)", () => {
     expect(to.directory.refusalsInRetrospect(a, wanted("g", "h"))).toEqual([
       { code: "definition-mismatch", name: "h", expected: "x" },
     ]);
-    to.directory.clusterInstalled(new Set([a, c]));
+    to.join(c, "i");
+    to.join(a, "i");
+    to.directory.clusterInstalled(new Set([a]));
     expect(to.directory.refusalsInRetrospect(a, wanted("h"))).toEqual([{ code: "group-lost", name: "h" }]);
+    // It was let in, and then the group was lost.
+    expect(to.directory.refusalsInRetrospect(a, wanted("g", "i"))).toEqual([{ code: "group-lost", name: "i" }]);
     expect(to.directory.refusalsInRetrospect(a, wanted("never"))).toEqual([{ code: "group-lost", name: "never" }]);
   });
 });
