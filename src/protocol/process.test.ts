@@ -154,6 +154,40 @@ describe("a node alone", () => {
   });
 });
 
+describe("a name", () => {
+  const namesake = { id: "a#ffffffff", address: "elsewhere", livenessPort: 0, features: 0 };
+
+  test("that a node has is refused to another", () => {
+    const node = alone();
+    node.process.linkUp(namesake, node.now);
+    const [refusal] = sentOf(node.receive(namesake.id, { kind: "joinCluster", node: namesake }), "joinRefused");
+    expect(refusal).toMatchObject({ to: [namesake.id], message: { code: "name-taken" } });
+    expect(node.pass(2000).filter(({ kind }) => kind === "decided")).toEqual([]);
+  });
+
+  test("is given up by who is refused it for longer than a dead namesake would have it", () => {
+    const node = new Node(b);
+    const refusal: Message = { kind: "joinRefused", code: "name-taken", detail: "why" };
+    expect(effectsOf(node.receive(a, refusal), "joinRefused")).toEqual([]);
+    node.pass(times.failureTimeoutMs);
+    expect(effectsOf(node.receive(a, refusal), "joinRefused")).toEqual([]);
+    node.pass(times.failureTimeoutMs);
+    expect(effectsOf(node.receive(a, refusal), "joinRefused")).toEqual([
+      { kind: "joinRefused", code: "name-taken", detail: "why" },
+    ]);
+    expect(node.process.cluster.status).toBe("closed");
+  });
+
+  test("of another cluster's exclusion means nothing here", () => {
+    const node = alone();
+    node.receive(b, { kind: "excluded", cluster: "another", view: 99 });
+    node.receive(b, { kind: "excluded", cluster: "x", view: 1 });
+    expect(node.process.cluster.status).toBe("primary");
+    node.receive(b, { kind: "excluded", cluster: "x", view: 2 });
+    expect(node.process.cluster.status).toBe("excluded");
+  });
+});
+
 describe("what is said about a group", () => {
   test("by somebody who knows more of the directory waits until this node knows as much", () => {
     const node = new Node(b);

@@ -156,6 +156,7 @@ export class Faults {
           const name = `n${this.#newcomers++}`;
           this.#traffic.employ(name);
           world.after(random.between(2000, 5000), () => {
+            if (!this.#active) return;
             this.#traffic.dismiss(name);
             if (random.chance(0.5)) world.close(name);
             else if (this.#canSpare(name)) world.crash(name);

@@ -283,14 +283,6 @@ const serviceMutants: readonly Mutant[] = [
     why: "A flush is held as soon as the member itself holds what it covers.",
   },
   {
-    name: "flush-of-own-only",
-    violates: "F1",
-    file: MEMBER,
-    find: "flush.target = epoch.row();",
-    replace: "flush.target = epoch.row().map((count, sender) => (sender === epoch.rank ? count : 0));",
-    why: "A flush covers what the member has sent, but not what it has delivered.",
-  },
-  {
     name: "flush-target-of-old-view",
     violates: "F2",
     file: MEMBER,

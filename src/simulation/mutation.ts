@@ -54,8 +54,8 @@ export async function plant(mutant: Mutant): Promise<Simulate> {
   const folder = mkdtempSync(join(tmpdir(), "coterie-mutant-"));
   try {
     for (const layer of LAYERS) {
-      const isCode = (path: string): boolean => !/\.(map|ts)$/.test(path);
-      cpSync(join(compiledPackage(), layer), join(folder, layer), { recursive: true, filter: isCode });
+      const isNeeded = (path: string): boolean => !path.endsWith(".d.ts");
+      cpSync(join(compiledPackage(), layer), join(folder, layer), { recursive: true, filter: isNeeded });
     }
     writeFileSync(join(folder, "package.json"), '{ "type": "module" }\n');
     const path = join(folder, mutant.file);

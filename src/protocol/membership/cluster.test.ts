@@ -3,6 +3,7 @@
  * are runs that once went wrong.
  */
 import { describe, expect, test } from "vitest";
+import { Random } from "../../base/random.ts";
 import { parseControl } from "../../runtime/frames.ts";
 import { check } from "../../simulation/axioms/index.ts";
 import type { Counter } from "../../simulation/counter.ts";
@@ -271,6 +272,44 @@ describe("founding (A8)", () => {
     expect(count(world, "install")).toBe(0);
     world.start("c", ["a", "b", "c"]);
     expect(world.runUntilTrue(() => isConverged(world, [..."abc"]), 5000)).toBe(true);
+  });
+
+  test("whatever crashes, restarts, sleeps or is cut while they found: nobody founds while somebody is in a cluster", () => {
+    let foundings = 0;
+    for (let seed = 1; seed <= 80; seed++) {
+      const random = new Random(seed, 5);
+      const world = new World({ seed, failureTimeoutMs: random.pick([500, 3000]) });
+      world.fabric.latencyMs = random.pick([0.2, 5, 20]);
+      world.fabric.jitterMs = random.pick([0.3, 20, 60]);
+      const founders = [..."abcd"].slice(0, random.between(2, 4));
+      const start = (name: string): void => void world.start(name, founders);
+      for (const name of founders) world.at(random.below(300), () => start(name));
+      const end = random.between(300, 2500);
+      for (let time = 0; time < end; time += random.between(5, 120)) {
+        const [one, other, die] = [random.pick(founders), random.pick(founders), random.below(10)];
+        world.at(time, () => {
+          if (die < 4) {
+            world.crash(one);
+            world.after(random.pick([1, 20, 200]), () => start(one));
+          } else if (die < 7) {
+            world.fabric.rule(one, other).cut = one !== other;
+            world.after(random.pick([20, 200, 800]), () => world.heal());
+          } else world.pause(one, random.pick([20, 300]));
+        });
+      }
+      world.run(end + 3000);
+      const dead = new Set<string>();
+      const founded = new Map<string, string>();
+      for (const event of world.history) {
+        if (event.kind === "crash" || event.kind === "exclude" || event.kind === "close") dead.add(event.node);
+        if (event.kind !== "install" || event.group !== "" || event.number !== 1) continue;
+        const view = event.members.join();
+        for (const [node, other] of founded) if (!dead.has(node)) expect([seed, view]).toEqual([seed, other]);
+        founded.set(event.node, view);
+        foundings++;
+      }
+    }
+    expect(foundings).toBeGreaterThan(150);
   });
 
   test("a coordinator whose first view reached one founder does not found again when it comes back", () => {

@@ -147,7 +147,9 @@ export class Directory {
    */
   refusalsInRetrospect(node: NodeId, command: DirectoryCommand): JoinRefusal[] {
     if (command.kind !== "join") return [];
-    const missing = command.groups.filter(({ name }) => this.named(name)?.members.includes(node) !== true);
+    const isIn = (group: DirectoryGroup | undefined): boolean =>
+      group?.status === "live" && group.members.includes(node);
+    const missing = command.groups.filter(({ name }) => !isIn(this.named(name)));
     return missing.map(({ name, digest }) => this.#joinRefusal(node, name, digest) ?? { code: "group-lost", name });
   }
 
