@@ -69,3 +69,9 @@ export function hashString(text: string, seed = 0x811c9dc5): number {
   }
   return hash >>> 0;
 }
+
+/** One more word into a running 32-bit hash; the order of the words matters. */
+export function mix(hash: number, word: number): number {
+  const mixed = Math.imul((hash ^ word) | 0, 0x85ebca6b);
+  return (mixed ^ (mixed >>> 15)) >>> 0;
+}

@@ -6,6 +6,7 @@
  * hold them. `freeze` ends it: from then on it acknowledges, orders and delivers nothing (rules B3, C2), and only
  * collects what its last act, `drain`, will deliver up to the cut.
  */
+import { copyOf } from "../base/arena.ts";
 import { assert } from "../base/assert.ts";
 import { FIFO, ORDER, Packet, SAFE } from "../wire/packet.ts";
 import type { Effects } from "./effects.ts";
@@ -171,7 +172,7 @@ export class Epoch {
     for (let seqno = from; seqno < to; seqno++) {
       const packet = this.#streams[sender]?.get(seqno);
       if (packet === undefined) break;
-      found.push(new Packet(packet.bytes.slice()));
+      found.push(new Packet(copyOf(packet.bytes)));
     }
     return found;
   }

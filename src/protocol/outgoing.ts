@@ -2,10 +2,11 @@
  * Messages on their way into an epoch: packed into packets as they come, and queued while the group is wedged or the
  * sender has no credit. Nobody's message fails because of a view change: it enters the next epoch.
  */
+import { allocate } from "../base/arena.ts";
 import { Deque } from "../base/deque.ts";
 import { fragments, MESSAGE_HEADER_BYTES, PACKET_HEADER_BYTES, type Packet, PacketBuilder } from "../wire/packet.ts";
 
-const FIRST_BYTES = 4096;
+const FIRST_BYTES = 1024;
 const PACKET_BYTES = 65_536;
 
 export class Outgoing {
@@ -56,7 +57,7 @@ export class Outgoing {
     }
     if (open === undefined) {
       const needed = PACKET_HEADER_BYTES + MESSAGE_HEADER_BYTES + payload.length;
-      open = new PacketBuilder(flavour, new Uint8Array(Math.max(this.#openBytes, needed)));
+      open = new PacketBuilder(flavour, allocate(Math.max(this.#openBytes, needed)));
       this.#open = open;
     }
     open.append(tag, payload);

@@ -24,7 +24,7 @@ export function timing(failureTimeoutMs: number): Timing {
     stallTimeoutMs: Math.max(10_000, failureTimeoutMs * 3),
     leaseMs: failureTimeoutMs,
     attemptMs: failureTimeoutMs / 6,
-    rowDelayMs: 100,
+    rowDelayMs: failureTimeoutMs / 6,
   };
 }
 

@@ -2,7 +2,8 @@
  * The application of simulated groups: it keeps digests of what it was told, in the order in which the guarantees
  * promise it, and records every send, delivery, flush, query and state in the run's history.
  */
-import { hashString } from "../base/random.ts";
+import { allocate } from "../base/arena.ts";
+import { hashString, mix } from "../base/random.ts";
 import type { HistoryFlavour, HistorySink } from "../protocol/history.ts";
 import type { GroupView, NodeId } from "../protocol/view.ts";
 import type {
@@ -27,13 +28,24 @@ export interface CounterHooks {
   readonly session: number;
   readonly now: () => number;
   readonly history: HistorySink;
+  readonly names: MessageNames;
   readonly ended: (how: Ending) => void;
   readonly joined: () => void;
 }
 
-/** Unique in the whole run: who made it, and its number. */
-function messageId(node: NodeId, session: number, number: number): string {
-  return `${node}:${session}.${number}`;
+/** The names of a run's messages. On the wire a message carries the number of its name: 1, 2, … */
+export class MessageNames {
+  readonly #names: string[] = [""];
+
+  /** A name that is unique in the whole run: who made the message, and its number. */
+  mint(node: NodeId, session: number, number: number): number {
+    return this.#names.push(`${node}:${session}.${number}`) - 1;
+  }
+
+  /** "" when there is no such message. */
+  at(number: number): string {
+    return this.#names[number] ?? "";
+  }
 }
 
 export class Counter implements Application {
@@ -62,8 +74,8 @@ export class Counter implements Application {
   send(flavour: number, paddingBytes = 0): boolean {
     const { membership } = this;
     if (membership === undefined) return false;
-    const id = messageId(membership.self, this.#hooks.session, this.sentCount);
-    if (!membership.send(flavour, UPDATE, encodeId(id, paddingBytes))) return false;
+    const message = this.#mint(membership);
+    if (!membership.send(flavour, UPDATE, encode(message, paddingBytes))) return false;
     this.sentCount++;
     return true;
   }
@@ -93,8 +105,9 @@ export class Counter implements Application {
     const { membership } = this;
     if (membership === undefined) return;
     const number = membership.openQuery();
-    const id = messageId(membership.self, this.#hooks.session, this.sentCount);
-    if (!membership.send(flavour, QUERY, encodeQuery(id, number))) {
+    const message = this.#mint(membership);
+    const id = this.#hooks.names.at(message);
+    if (!membership.send(flavour, QUERY, encode(message, 4, number))) {
       membership.closeQuery(number);
       return;
     }
@@ -102,6 +115,10 @@ export class Counter implements Application {
     this.queriesPending++;
     this.#queries.set(number, { id, replies: 0, wanted });
     this.#record({ kind: "query", query: id, wanted });
+  }
+
+  #mint({ self }: Membership): number {
+    return this.#hooks.names.mint(self, this.#hooks.session, this.sentCount);
   }
 
   digest(): string {
@@ -129,27 +146,25 @@ export class Counter implements Application {
     while (cursor.next()) {
       const payload = this.#whole(packet, cursor, point);
       if (payload === undefined) continue;
-      const isQuery = cursor.tag === QUERY;
-      const number = isQuery ? new DataView(payload.buffer, payload.byteOffset).getUint32(0, true) : 0;
-      const id = decodeId(isQuery ? payload.subarray(4) : payload);
+      const message = word(payload, 0);
       this.delivered++;
-      if (packet.flavour === FIFO) this.#fifo.set(point.sender, hashString(id, this.#fifo.get(point.sender) ?? 1));
-      else this.#total = hashString(id, this.#total);
-      const { node, now, history } = this.#hooks;
+      if (packet.flavour === FIFO) this.#fifo.set(point.sender, mix(this.#fifo.get(point.sender) ?? 1, message));
+      else this.#total = mix(this.#total, message);
+      const { node, now, history, names } = this.#hooks;
       const { view, sender } = point;
       const group = this.#group;
-      history({ kind: "deliver", at: now(), node, group, view: view.number, message: id, sender, flavour });
-      if (isQuery) this.#answer(number, id, point);
+      const name = names.at(message);
+      history({ kind: "deliver", at: now(), node, group, view: view.number, message: name, sender, flavour });
+      if (cursor.tag === QUERY) this.#answer(word(payload, 4), name, point);
     }
   }
 
   sent(packet: Packet, view: GroupView): void {
     const cursor = new MessageCursor(packet);
-    const { node, now, history } = this.#hooks;
+    const { node, now, history, names } = this.#hooks;
     while (cursor.next()) {
-      // Of a message in fragments the first one carries the id, the others only padding.
-      const payload = cursor.payload();
-      const message = decodeId(cursor.tag === QUERY ? payload.subarray(4) : payload);
+      // Of a message in fragments the first one carries the number, the others only padding.
+      const message = names.at(word(cursor.payload(), 0));
       if (message === "") continue;
       history({
         kind: "send",
@@ -237,6 +252,7 @@ export class Counter implements Application {
 
   /** The whole message, once its last fragment is there. */
   #whole(packet: Packet, cursor: MessageCursor, point: DeliveryPoint): Uint8Array | undefined {
+    if (!packet.more && this.#partial.size === 0) return cursor.payload();
     const key = `${point.sender} ${packet.flavour}`;
     const parts = this.#partial.get(key);
     if (packet.more) {
@@ -267,21 +283,16 @@ function flavourName(flavour: number): HistoryFlavour {
   return flavour === FIFO ? "fifo" : flavour === TOTAL ? "total" : flavour === SAFE ? "safe" : "causal";
 }
 
-function encodeId(id: string, paddingBytes: number): Uint8Array {
-  const bytes = new Uint8Array(id.length + 1 + paddingBytes);
-  for (let index = 0; index < id.length; index++) bytes[index] = id.charCodeAt(index);
+/** The message's number, what the message says, and padding. */
+function encode(message: number, moreBytes: number, said = 0): Uint8Array {
+  const bytes = allocate(4 + moreBytes);
+  for (let at = 0; at < 4; at++) bytes[at] = message >>> (8 * at);
+  if (said !== 0) for (let at = 0; at < 4; at++) bytes[4 + at] = said >>> (8 * at);
   return bytes;
 }
 
-function encodeQuery(id: string, number: number): Uint8Array {
-  const bytes = new Uint8Array(id.length + 5);
-  new DataView(bytes.buffer).setUint32(0, number, true);
-  bytes.set(encodeId(id, 0), 4);
-  return bytes;
-}
-
-function decodeId(bytes: Uint8Array): string {
-  let id = "";
-  for (let at = 0; at < bytes.length && bytes[at] !== 0; at++) id += String.fromCharCode(bytes[at] as number);
-  return id;
+/** The little-endian word at `at`; 0 beyond the end. */
+function word(bytes: Uint8Array, at: number): number {
+  const [a = 0, b = 0, c = 0, d = 0] = [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]];
+  return (a | (b << 8) | (c << 16) | (d << 24)) >>> 0;
 }

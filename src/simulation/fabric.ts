@@ -16,6 +16,11 @@ export interface FabricClock {
 
 type Link = LinkBetween<Endpoint>;
 
+interface Outward {
+  readonly link: Link;
+  readonly side: 0 | 1;
+}
+
 class Endpoint implements Network {
   readonly record: NodeRecord;
   readonly host: string;
@@ -23,8 +28,10 @@ class Endpoint implements Network {
   readonly peers = new Map<NodeId, NodeRecord>();
   readonly dialling = new Set<NodeId>();
   readonly evidence = new Map<NodeId, string>();
+  /** This end's links, and which side of each it is. */
+  readonly outward = new Map<NodeId, Outward>();
   /** Directions with frames of this turn. */
-  readonly unsent: { readonly link: Link; readonly side: 0 | 1 }[] = [];
+  readonly unsent: Outward[] = [];
   alive = true;
   readonly #fabric: Fabric;
 
@@ -109,7 +116,7 @@ export class Fabric {
     const key = `${from}>${to}`;
     const known = this.#rules.get(key);
     if (known !== undefined) return known;
-    const rule = { cut: false, delayMs: 0, bulkDelayMs: 0, jitterMs: 0 };
+    const rule = { ...NO_RULE };
     this.#rules.set(key, rule);
     return rule;
   }
@@ -122,7 +129,7 @@ export class Fabric {
 
   /** Ends all cuts, delays and shaking. */
   heal(): void {
-    this.#rules.clear();
+    for (const rule of this.#rules.values()) Object.assign(rule, NO_RULE);
     for (const link of this.#links.values()) for (const side of SIDES) this.#pump(link, side);
   }
 
@@ -137,6 +144,7 @@ export class Fabric {
       const side = link.ends[0] === endpoint ? 0 : link.ends[1] === endpoint ? 1 : undefined;
       if (side === undefined) continue;
       this.#links.delete(key);
+      link.ends[side === 0 ? 1 : 0].outward.delete(id);
       this.#endWithLastWords(link, side);
     }
   }
@@ -197,21 +205,22 @@ export class Fabric {
     const wasUp = link.up;
     link.up = false;
     const peer = link.ends[0] === from ? link.ends[1] : link.ends[0];
+    from.outward.delete(id);
+    peer.outward.delete(from.record.id);
     if (wasUp && this.#reach(from, peer)) this.#tell(peer, () => peer.sink.linkDown(from.record.id, "lost"));
     this.#redial(peer, from.record);
   }
 
   send(from: Endpoint, to: NodeId, frame: Frame): void {
-    const key = linkKey(from.record.id, to);
-    let link = this.#links.get(key);
-    if (link === undefined) {
+    let outward = from.outward.get(to);
+    if (outward === undefined) {
       const peer = this.#endpoints.get(to);
       if (peer === undefined) return;
-      link = this.#make(from, peer);
+      this.#make(from, peer);
+      outward = from.outward.get(to) as Outward;
     }
-    const side = link.ends[0] === from ? 0 : 1;
-    const direction = link.directions[side];
-    if (direction.waiting.length === 0) from.unsent.push({ link, side });
+    const direction = outward.link.directions[outward.side];
+    if (direction.waiting.length === 0) from.unsent.push(outward);
     direction.waiting.push(frame);
     direction.backlogBytes += frame.bytes.length;
   }
@@ -221,8 +230,8 @@ export class Fabric {
   }
 
   backlogBytes(from: Endpoint, to: NodeId): number {
-    const link = this.#links.get(linkKey(from.record.id, to));
-    return link?.directions[link.ends[0] === from ? 0 : 1].backlogBytes ?? 0;
+    const outward = from.outward.get(to);
+    return outward?.link.directions[outward.side].backlogBytes ?? 0;
   }
 
   #handshake(from: Endpoint, peer: NodeRecord, attempt: number): void {
@@ -275,12 +284,16 @@ export class Fabric {
     const ends: [Endpoint, Endpoint] = from.record.id < to.record.id ? [from, to] : [to, from];
     const link: Link = {
       ends,
-      directions: [new Direction(), new Direction()],
+      directions: [
+        new Direction(this.rule(ends[0].host, ends[1].host)),
+        new Direction(this.rule(ends[1].host, ends[0].host)),
+      ],
       up: false,
       broken: false,
       lastWordsOf: undefined,
     };
     this.#links.set(linkKey(from.record.id, to.record.id), link);
+    for (const side of SIDES) ends[side].outward.set(ends[side === 0 ? 1 : 0].record.id, { link, side });
     return link;
   }
 
@@ -296,24 +309,20 @@ export class Fabric {
 
   /** Puts what waits under way, as far as the link and its rule allow: all of a lane that leaves together arrives together. */
   #pump(link: Link, side: 0 | 1): void {
-    const from = link.ends[side];
-    const to = link.ends[side === 0 ? 1 : 0];
-    const rule = this.rule(from.host, to.host);
     const direction = link.directions[side];
-    if (!link.up || rule.cut || direction.waiting.length === 0) return;
-    const counts = { control: 0, bulk: 0 };
-    for (let frame = direction.waiting.shift(); frame !== undefined; frame = direction.waiting.shift()) {
-      direction.inFlight[frame.lane].push(frame);
-      counts[frame.lane]++;
-    }
-    const { connection } = direction;
+    const { connection, inFlight, rule, waiting } = direction;
+    if (!link.up || rule.cut || waiting.length === 0) return;
+    const { host } = link.ends[side === 0 ? 1 : 0];
+    const controlBefore = inFlight.control.length;
+    const bulkBefore = inFlight.bulk.length;
+    for (let frame = waiting.shift(); frame !== undefined; frame = waiting.shift()) inFlight[frame.lane].push(frame);
     for (const lane of LANES) {
-      const count = counts[lane];
+      const count = inFlight[lane].length - (lane === "bulk" ? bulkBefore : controlBefore);
       if (count === 0) continue;
       const delay = this.#latency(rule) + (lane === "bulk" ? rule.bulkDelayMs : 0);
       const time = Math.max(direction.freeAt[lane], this.#clock.now + delay);
       direction.freeAt[lane] = time;
-      this.#clock.at(time, () => this.#arrive(link, side, lane, count, connection), to.host);
+      this.#clock.at(time, () => this.#arrive(link, side, lane, count, connection), host);
     }
   }
 
@@ -323,7 +332,7 @@ export class Fabric {
     const to = link.ends[side === 0 ? 1 : 0];
     const isEnding = link.lastWordsOf === side && to.alive && to.peers.has(from.record.id);
     if (direction.connection !== connection || !(link.up || isEnding)) return;
-    if (this.rule(from.host, to.host).cut) {
+    if (direction.rule.cut) {
       // Cut while under way: it will be sent again when the cut heals, in its place.
       direction.recall();
       return;
@@ -374,6 +383,7 @@ export class Fabric {
 }
 
 const SIDES = [0, 1] as const;
+const NO_RULE: Readonly<LinkRule> = { cut: false, delayMs: 0, bulkDelayMs: 0, jitterMs: 0 };
 
 function linkKey(a: NodeId, b: NodeId): string {
   return a < b ? `${a} ${b}` : `${b} ${a}`;

@@ -30,6 +30,11 @@ export class Direction {
   /** Bumped when the connection is lost: what was in flight is sent again after the link is up. */
   connection = 0;
   backlogBytes = 0;
+  readonly rule: LinkRule;
+
+  constructor(rule: LinkRule) {
+    this.rule = rule;
+  }
 
   /** What is under way does not arrive: it waits again, before what waits already. */
   recall(): void {

@@ -49,7 +49,7 @@ export function simulate(options: SimulationOptions): SimulationResult {
   const plan = new Random(seed, 7);
   // Two halves of an even number are the hardest case of the quorum rule.
   const members = options.members ?? plan.pick([2, 3, 4, 5, 5, 5]);
-  const updatesPerSecond = options.updatesPerSecond ?? plan.pick([3, 5, 5, 20]);
+  const updatesPerSecond = options.updatesPerSecond ?? plan.pick([2, 3, 4, 8]);
   const world = new World({ seed, directorySize: plan.pick([3, 5, 5]) });
   world.fabric.latencyMs = plan.pick([0.2, 0.2, 2, 15]);
   world.fabric.jitterMs = plan.pick([0.3, 0.3, 3, 20]);

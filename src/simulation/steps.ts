@@ -33,9 +33,12 @@ export class Steps {
   constructor(world: World, audience?: (step: Step) => void) {
     this.#audience = audience;
     world.observer = (event) => this.#see({ kind: "event", event });
+    let parsed: { readonly frame: Uint8Array; readonly message: Message | undefined } | undefined;
     world.fabric.tap = (from, to, frame, left) => {
       if (this.#watches.length === 0 && audience === undefined) return;
-      const message = parseControl(frame);
+      // A broadcast is the same frame many times.
+      if (parsed?.frame !== frame) parsed = { frame, message: parseControl(frame) };
+      const { message } = parsed;
       if (message !== undefined) this.#see({ kind: "message", from: nodeName(from), to: nodeName(to), message, left });
     };
   }

@@ -3,14 +3,14 @@
  * that happens is an event at a time; the same seed makes the same world, event by event.
  */
 import { DueHeap } from "../base/heap.ts";
-import { hashString, Random } from "../base/random.ts";
+import { hashString, mix, Random } from "../base/random.ts";
 import type { ClusterStatus } from "../protocol/effects.ts";
 import type { HistoryEvent } from "../protocol/history.ts";
 import { BOUNDS, type Bounds, timing } from "../protocol/timing.ts";
 import type { ClusterView, NodeId, NodeRecord } from "../protocol/view.ts";
 import { Driver } from "../runtime/driver.ts";
 import type { Clock } from "../runtime/ports.ts";
-import { Counter } from "./counter.ts";
+import { Counter, MessageNames } from "./counter.ts";
 import { Fabric } from "./fabric.ts";
 
 export interface WorldOptions {
@@ -69,7 +69,8 @@ export class World {
   now = 0;
   eventCount = 0;
   #sessions = 0;
-  #hash = 0x811c9dc5;
+  readonly #trace = new Trace();
+  readonly #names = new MessageNames();
 
   constructor(options: WorldOptions) {
     this.#options = options;
@@ -79,7 +80,7 @@ export class World {
 
   /** Of everything recorded so far: equal for equal seeds. */
   get traceHash(): string {
-    return this.#hash.toString(16).padStart(8, "0");
+    return this.#trace.hash.toString(16).padStart(8, "0");
   }
 
   at(time: number, action: () => void, host?: string): void {
@@ -123,7 +124,7 @@ export class World {
 
   record = (event: HistoryEvent): void => {
     this.history.push(event);
-    this.#hash = hashString(traceLine(event), this.#hash);
+    this.#trace.add(event);
     this.observer?.(event);
   };
 
@@ -181,6 +182,7 @@ export class World {
       session: this.#sessions++,
       now: () => this.now,
       history: this.record,
+      names: this.#names,
       joined: () => {},
       ended: () => {
         if (host.groups.get(group) === counter) host.groups.delete(group);
@@ -254,26 +256,39 @@ export class World {
 
   #clockOf(host: Host, isCurrent: () => boolean, driver: () => Driver): Clock {
     let turnRequested = false;
-    let wakeNumber = 0;
+    /** When the driver wants to be woken, and the event that will look at it: at that time or before. */
+    let wanted = Number.POSITIVE_INFINITY;
+    let scheduled = Number.POSITIVE_INFINITY;
+    const turn = (): void => {
+      turnRequested = false;
+      if (isCurrent()) driver().turn();
+    };
+    const schedule = (): void => {
+      if (wanted >= scheduled) return;
+      scheduled = Math.max(wanted, this.now);
+      const due = scheduled;
+      this.at(due, () => look(due), host.name);
+    };
+    const look = (due: number): void => {
+      if (due !== scheduled || !isCurrent()) return;
+      scheduled = Number.POSITIVE_INFINITY;
+      if (wanted > this.now) schedule();
+      else {
+        wanted = Number.POSITIVE_INFINITY;
+        driver().wake();
+      }
+    };
     return {
       now: () => this.now,
       wallTime: () => 1_700_000_000_000 + this.now,
       requestTurn: () => {
         if (turnRequested) return;
         turnRequested = true;
-        this.at(
-          this.now + TURN_MS,
-          () => {
-            turnRequested = false;
-            if (isCurrent()) driver().turn();
-          },
-          host.name,
-        );
+        this.at(this.now + TURN_MS, turn, host.name);
       },
       wakeAt: (time) => {
-        const number = ++wakeNumber;
-        if (time === Number.POSITIVE_INFINITY) return;
-        this.at(time, () => number === wakeNumber && isCurrent() && driver().wake(), host.name);
+        wanted = time;
+        schedule();
       },
     };
   }
@@ -303,11 +318,33 @@ export class World {
   }
 }
 
-/** The event in a few words that differ whenever the events differ in kind, time, place or subject. */
-function traceLine(event: HistoryEvent): string {
-  const { kind, at, node } = event;
-  const where = "view" in event ? event.view : "number" in event ? event.number : "";
-  const what =
-    "message" in event ? event.message : "digest" in event ? event.digest : "query" in event ? event.query : "";
-  return `${kind} ${at} ${node} ${where} ${what}`;
+/** A running hash of events, which differs whenever events differ in kind, time, place or subject. */
+class Trace {
+  hash = 0x811c9dc5;
+  /** Hashes of words that were met before. */
+  readonly #known = new Map<string, number>();
+  readonly #time = new Float64Array(1);
+  readonly #timeWords = new Uint32Array(this.#time.buffer);
+
+  add(event: HistoryEvent): void {
+    this.#time[0] = event.at;
+    let hash = mix(this.hash, this.#wordOf(event.kind));
+    hash = mix(hash, this.#timeWords[0] as number);
+    hash = mix(hash, this.#timeWords[1] as number);
+    hash = mix(hash, this.#wordOf(event.node));
+    if ("view" in event) hash = mix(hash, event.view);
+    else if ("number" in event) hash = mix(hash, event.number);
+    if ("message" in event) hash = mix(hash, this.#wordOf(event.message));
+    else if ("digest" in event) hash = mix(hash, hashString(event.digest));
+    else if ("query" in event) hash = mix(hash, this.#wordOf(event.query));
+    this.hash = hash;
+  }
+
+  #wordOf(text: string): number {
+    const known = this.#known.get(text);
+    if (known !== undefined) return known;
+    const word = hashString(text);
+    this.#known.set(text, word);
+    return word;
+  }
 }

@@ -128,11 +128,13 @@ export function union<C extends Readonly<Record<string, AnyFields>>>(
   };
 }
 
+const scratch = new Writer(4096);
+
 /** The value as bytes. */
 export function encode<T>(layout: Layout<T>, value: T): Uint8Array {
-  const writer = new Writer();
-  layout.write(writer, value);
-  return writer.finish();
+  scratch.clear();
+  layout.write(scratch, value);
+  return scratch.finish();
 }
 
 /** The value that these bytes, all of them, are laid out as; undefined when they are not. */

@@ -12,6 +12,8 @@
  * A message too large for one packet is cut into fragments: packets of one message each that carry the `MORE` bit but
  * for the last.
  */
+import { allocate, keep } from "../base/arena.ts";
+
 export const FRAME_CONTROL = 1;
 export const FRAME_PACKET = 2;
 
@@ -49,59 +51,60 @@ export interface Slab {
 
 export class Packet {
   readonly bytes: Uint8Array;
-  readonly #view: DataView;
+  /** Of `bytes`. */
+  readonly view: DataView;
   readonly #slab: Slab | undefined;
   #holds = 1;
 
   /** `bytes` is a whole frame, at least a header long. The packet is held once, by its maker. */
   constructor(bytes: Uint8Array, slab?: Slab) {
     this.bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#slab = slab;
     slab?.retain();
   }
 
   get flavour(): number {
-    return this.#view.getUint8(5) & FLAVOUR_MASK;
+    return this.view.getUint8(5) & FLAVOUR_MASK;
   }
 
   /** Whether the message goes on in the sender's next packet of this flavour. */
   get more(): boolean {
-    return (this.#view.getUint8(5) & MORE) !== 0;
+    return (this.view.getUint8(5) & MORE) !== 0;
   }
 
   get sender(): number {
-    return this.#view.getUint16(6, true);
+    return this.view.getUint16(6, true);
   }
 
   get group(): number {
-    return this.#view.getUint32(8, true);
+    return this.view.getUint32(8, true);
   }
 
   get epoch(): number {
-    return this.#view.getUint32(12, true);
+    return this.view.getUint32(12, true);
   }
 
   get seqno(): number {
-    return this.#view.getUint32(16, true);
+    return this.view.getUint32(16, true);
   }
 
   /** How many messages the body holds; a fragment that is not the last counts none. */
   get count(): number {
-    return this.#view.getUint32(20, true);
+    return this.view.getUint32(20, true);
   }
 
   get time(): number {
-    return this.#view.getFloat64(24, true);
+    return this.view.getFloat64(24, true);
   }
 
   /** Gives the packet its place: done once, when it enters an epoch. */
   stamp(group: number, epoch: number, sender: number, seqno: number, time: number): void {
-    this.#view.setUint16(6, sender, true);
-    this.#view.setUint32(8, group, true);
-    this.#view.setUint32(12, epoch, true);
-    this.#view.setUint32(16, seqno, true);
-    this.#view.setFloat64(24, time, true);
+    this.view.setUint16(6, sender, true);
+    this.view.setUint32(8, group, true);
+    this.view.setUint32(12, epoch, true);
+    this.view.setUint32(16, seqno, true);
+    this.view.setFloat64(24, time, true);
   }
 
   retain(): void {
@@ -159,7 +162,7 @@ export class PacketBuilder {
   }
 
   finish(): Packet {
-    const bytes = this.#bytes.subarray(0, this.#length);
+    const bytes = keep(this.#bytes, this.#length);
     bytes[4] = FRAME_PACKET;
     bytes[5] = this.flavour;
     this.#view.setUint32(0, this.#length - 4, true);
@@ -174,10 +177,7 @@ export function fragments(flavour: number, tag: number, payload: Uint8Array): Pa
   const packets: Packet[] = [];
   for (let from = 0; from < payload.length; from += room) {
     const part = payload.subarray(from, Math.min(payload.length, from + room));
-    const builder = new PacketBuilder(
-      flavour,
-      new Uint8Array(PACKET_HEADER_BYTES + MESSAGE_HEADER_BYTES + part.length),
-    );
+    const builder = new PacketBuilder(flavour, allocate(PACKET_HEADER_BYTES + MESSAGE_HEADER_BYTES + part.length));
     builder.append(tag, part);
     const packet = builder.finish();
     if (from + room < payload.length) {
@@ -195,7 +195,6 @@ export function fragments(flavour: number, tag: number, payload: Uint8Array): Pa
  */
 export class MessageCursor {
   readonly #packet: Packet;
-  readonly #view: DataView;
   #at = PACKET_HEADER_BYTES;
   tag = 0;
   from = 0;
@@ -204,15 +203,15 @@ export class MessageCursor {
 
   constructor(packet: Packet) {
     this.#packet = packet;
-    this.#view = new DataView(packet.bytes.buffer, packet.bytes.byteOffset, packet.bytes.byteLength);
   }
 
   next(): boolean {
-    const end = this.#packet.bytes.length;
+    const { bytes, view } = this.#packet;
+    const end = bytes.length;
     if (this.#at === end) return false;
     if (this.#at + MESSAGE_HEADER_BYTES > end) return this.#stop();
-    this.length = this.#view.getUint32(this.#at, true);
-    this.tag = this.#view.getUint32(this.#at + 4, true);
+    this.length = view.getUint32(this.#at, true);
+    this.tag = view.getUint32(this.#at + 4, true);
     this.from = this.#at + MESSAGE_HEADER_BYTES;
     if (this.length > end - this.from) return this.#stop();
     this.#at = this.from + this.length;

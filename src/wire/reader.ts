@@ -86,7 +86,8 @@ export class Reader {
   }
 
   text(bytesMax: number): string {
-    const text = decodeUtf8(this.bytes(bytesMax));
+    const bytes = this.bytes(bytesMax);
+    const text = familiar(bytes) ?? decodeUtf8(bytes);
     if (text === undefined) {
       this.fail();
       return "";
@@ -105,6 +106,35 @@ export class Reader {
 }
 
 const EMPTY = new Uint8Array(0);
+
+const FAMILIAR_BYTES_MAX = 32;
+const FAMILIAR_SLOTS = 1024;
+const familiarTexts: string[] = new Array(FAMILIAR_SLOTS).fill("");
+
+/**
+ * A short plain text as the same string every time: the names in control messages are few and come again and again, and
+ * as keys of maps a string that is known already costs no hashing. Undefined when the text is long or not plain ASCII.
+ */
+function familiar(bytes: Uint8Array): string | undefined {
+  const { length } = bytes;
+  if (length > FAMILIAR_BYTES_MAX) return undefined;
+  let hash = length;
+  for (let index = 0; index < length; index++) {
+    const byte = bytes[index] as number;
+    if (byte >= 0x80) return undefined;
+    hash = Math.imul(hash ^ byte, 0x01000193);
+  }
+  const slot = (hash ^ (hash >>> 16)) & (FAMILIAR_SLOTS - 1);
+  const known = familiarTexts[slot] as string;
+  if (known.length === length) {
+    let index = 0;
+    while (index < length && known.charCodeAt(index) === bytes[index]) index++;
+    if (index === length) return known;
+  }
+  const text = String.fromCharCode(...bytes);
+  familiarTexts[slot] = text;
+  return text;
+}
 
 /** The string that these bytes are the UTF-8 of, or undefined when they are not well-formed UTF-8. */
 export function decodeUtf8(bytes: Uint8Array): string | undefined {

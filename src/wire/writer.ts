@@ -1,6 +1,8 @@
 /**
  * Appends values to a buffer that grows. Integers are little-endian; `varint` is LEB128 of an unsigned integer below 2^53.
  */
+import { copyOf } from "../base/arena.ts";
+
 export class Writer {
   #bytes: Uint8Array;
   #view: DataView;
@@ -63,7 +65,21 @@ export class Writer {
 
   /** Byte length, then UTF-8. */
   text(value: string): void {
-    this.bytes(encodeUtf8(value));
+    const { length } = value;
+    this.#reserve(length + 1);
+    const bytes = this.#bytes;
+    let at = this.#length;
+    // Most are short and plain: their length takes one byte, and so does each letter.
+    bytes[at++] = length;
+    for (let index = 0; index < length; index++) {
+      const code = value.charCodeAt(index);
+      if (code >= 0x80 || length >= 0x80) {
+        this.bytes(encodeUtf8(value));
+        return;
+      }
+      bytes[at++] = code;
+    }
+    this.#length = at;
   }
 
   /** Overwrites four bytes that were written before, for lengths known only at the end. */
@@ -73,7 +89,7 @@ export class Writer {
 
   /** A copy of what was written. */
   finish(): Uint8Array {
-    return this.#bytes.slice(0, this.#length);
+    return copyOf(this.#bytes, this.#length);
   }
 
   clear(): void {

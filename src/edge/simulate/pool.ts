@@ -7,6 +7,8 @@ import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import type { SeedOutcome, WorkerAnswer, WorkerSetup } from "./seed.ts";
 
+const YOUNG_MB = 128;
+
 export interface PoolOptions {
   readonly setup: WorkerSetup;
   readonly firstSeed: number;
@@ -59,7 +61,11 @@ class Pool {
 
   #hire(): void {
     const own = fileURLToPath(import.meta.url);
-    const worker = new Worker(new URL(`./worker${extname(own)}`, import.meta.url), { workerData: this.#options.setup });
+    const worker = new Worker(new URL(`./worker${extname(own)}`, import.meta.url), {
+      workerData: this.#options.setup,
+      // A run's objects live as long as the run: with little room for young ones they would all be moved twice.
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
+    });
     this.#workers.set(worker, undefined);
     worker.on("error", (problem) => this.#fail(problem));
     this.#assign(worker);

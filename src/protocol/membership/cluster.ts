@@ -4,6 +4,7 @@
  * are commands of the directory. Its views are agreed by `Agreement`. Nodes that are not acceptors are *attached*: the
  * leader feeds them every step that was delivered, and a view brings them the directory as it stands.
  */
+import { allocate } from "../../base/arena.ts";
 import { assert } from "../../base/assert.ts";
 import { decode, encode, list } from "../../wire/layout.ts";
 import { MESSAGE_HEADER_BYTES, PACKET_HEADER_BYTES, type Packet, PacketBuilder, SAFE } from "../../wire/packet.ts";
@@ -48,6 +49,8 @@ const requests = list(directoryRequest, 4096);
 const REMOVED_MAX = 4096;
 const EARLY_MAX = 4096;
 const REQUESTS_PER_PACKET = 32;
+/** Directories that differ go on to differ: comparing them at every so manieth step is enough. */
+const DIGEST_EVERY = 4;
 
 export class Cluster implements AgreementHost {
   readonly #options: ClusterOptions;
@@ -778,7 +781,7 @@ export class Cluster implements AgreementHost {
     }
     for (let from = 0; from < fresh.length; from += REQUESTS_PER_PACKET) {
       const payload = encode(requests, fresh.slice(from, from + REQUESTS_PER_PACKET));
-      const bytes = new Uint8Array(PACKET_HEADER_BYTES + MESSAGE_HEADER_BYTES + payload.length);
+      const bytes = allocate(PACKET_HEADER_BYTES + MESSAGE_HEADER_BYTES + payload.length);
       const builder = new PacketBuilder(SAFE, bytes);
       builder.append(0, payload);
       epoch.send(builder.finish(), this.#wallTime);
@@ -836,7 +839,7 @@ export class Cluster implements AgreementHost {
   }
 
   #noteDirectory(): void {
-    if (!this.#options.recordsHistory) return;
+    if (!this.#options.recordsHistory || this.#directory.index % DIGEST_EVERY !== 0) return;
     this.#effects.perform({ kind: "directory", index: this.#directory.index, digest: this.#directory.digest() });
   }
 
