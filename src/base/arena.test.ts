@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { allocate, copyOf, keep } from "./arena.ts";
+import { allocate, copyOf, keep, wordAt } from "./arena.ts";
 
 describe("memory for small byte arrays", () => {
   test("pieces never overlap, and are zero at first", () => {
@@ -23,6 +23,12 @@ describe("memory for small byte arrays", () => {
     const large = allocate(100_000);
     expect(large.buffer.byteLength).toBe(100_000);
     expect(keep(large, 5)).toHaveLength(5);
+  });
+
+  test("words are little-endian, and zero beyond the end", () => {
+    expect(wordAt(Uint8Array.of(9, 1, 2, 3, 0xff), 1)).toBe(0xff030201);
+    expect(wordAt(Uint8Array.of(7), 0)).toBe(7);
+    expect(wordAt(Uint8Array.of(7), 5)).toBe(0);
   });
 
   test("a copy shares nothing with the original", () => {

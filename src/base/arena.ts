@@ -34,6 +34,12 @@ export function copyOf(bytes: Uint8Array, length = bytes.length): Uint8Array {
   return copy;
 }
 
+/** The little-endian word at `at`; bytes beyond the end read as zero. */
+export function wordAt(bytes: Uint8Array, at: number): number {
+  const low = (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8) | ((bytes[at + 2] ?? 0) << 16);
+  return (low | ((bytes[at + 3] ?? 0) << 24)) >>> 0;
+}
+
 function aligned(length: number): number {
   return Math.ceil(length / ALIGNMENT) * ALIGNMENT;
 }

@@ -2,7 +2,7 @@
  * The application of simulated groups: it keeps digests of what it was told, in the order in which the guarantees
  * promise it, and records every send, delivery, flush, query and state in the run's history.
  */
-import { allocate } from "../base/arena.ts";
+import { allocate, wordAt } from "../base/arena.ts";
 import { hashString, mix } from "../base/random.ts";
 import type { HistoryFlavour, HistorySink } from "../protocol/history.ts";
 import type { GroupView, NodeId } from "../protocol/view.ts";
@@ -146,7 +146,7 @@ export class Counter implements Application {
     while (cursor.next()) {
       const payload = this.#whole(packet, cursor, point);
       if (payload === undefined) continue;
-      const message = word(payload, 0);
+      const message = wordAt(payload, 0);
       this.delivered++;
       if (packet.flavour === FIFO) this.#fifo.set(point.sender, mix(this.#fifo.get(point.sender) ?? 1, message));
       else this.#total = mix(this.#total, message);
@@ -155,7 +155,7 @@ export class Counter implements Application {
       const group = this.#group;
       const name = names.at(message);
       history({ kind: "deliver", at: now(), node, group, view: view.number, message: name, sender, flavour });
-      if (cursor.tag === QUERY) this.#answer(word(payload, 4), name, point);
+      if (cursor.tag === QUERY) this.#answer(wordAt(payload, 4), name, point);
     }
   }
 
@@ -164,7 +164,7 @@ export class Counter implements Application {
     const { node, now, history, names } = this.#hooks;
     while (cursor.next()) {
       // Of a message in fragments the first one carries the number, the others only padding.
-      const message = names.at(word(cursor.payload(), 0));
+      const message = names.at(wordAt(cursor.payload(), 0));
       if (message === "") continue;
       history({
         kind: "send",
@@ -289,10 +289,4 @@ function encode(message: number, moreBytes: number, said = 0): Uint8Array {
   for (let at = 0; at < 4; at++) bytes[at] = message >>> (8 * at);
   if (said !== 0) for (let at = 0; at < 4; at++) bytes[4 + at] = said >>> (8 * at);
   return bytes;
-}
-
-/** The little-endian word at `at`; 0 beyond the end. */
-function word(bytes: Uint8Array, at: number): number {
-  const [a = 0, b = 0, c = 0, d = 0] = [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]];
-  return (a | (b << 8) | (c << 16) | (d << 24)) >>> 0;
 }

@@ -3,6 +3,8 @@
  * the same contract as the real one (`runtime/ports.ts`). What may go wrong is a rule on the direction from one host to
  * another: it may be cut, slow, or shake; a link may lose its connection at any time and resumes at the next frame.
  */
+import { wordAt } from "../base/arena.ts";
+import { assert } from "../base/assert.ts";
 import type { Random } from "../base/random.ts";
 import type { NodeId, NodeRecord } from "../protocol/view.ts";
 import type { Lane, Network, NetworkSink } from "../runtime/ports.ts";
@@ -61,6 +63,7 @@ class Endpoint implements Network {
     const fabric = this.#fabric;
     const { id } = this.record;
     if (!this.peers.has(to) || fabric.muted.has(id)) return;
+    assert(lengthOf(frame) === frame.length, "a frame begins with the length of what follows");
     fabric.tap?.(id, to, frame, false);
     if (fabric.muted.has(id)) return;
     fabric.send(this, to, { bytes: frame, lane });
@@ -384,6 +387,11 @@ export class Fabric {
 
 const SIDES = [0, 1] as const;
 const NO_RULE: Readonly<LinkRule> = { cut: false, delayMs: 0, bulkDelayMs: 0, jitterMs: 0 };
+
+/** As its first four bytes say. */
+function lengthOf(frame: Uint8Array): number {
+  return 4 + wordAt(frame, 0);
+}
 
 function linkKey(a: NodeId, b: NodeId): string {
   return a < b ? `${a} ${b}` : `${b} ${a}`;

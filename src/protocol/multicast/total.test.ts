@@ -1,7 +1,9 @@
 /** D7 and D8: one order for all, whatever arrives when; and the end of an epoch is the same for all that go on. */
+
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { packetOf, textOf } from "../../../test/protocol/kit.ts";
+import { wordAt } from "../../base/arena.ts";
 import { Random } from "../../base/random.ts";
 import { ORDER, PACKET_HEADER_BYTES, Packet, SAFE, TOTAL } from "../../wire/packet.ts";
 import { Writer } from "../../wire/writer.ts";
@@ -213,6 +215,7 @@ describe("TotalOrder", () => {
     }
     expect(announcement?.bytes.subarray(PACKET_HEADER_BYTES)).toEqual(expected.finish());
     expect(Packet.parse(announcement?.bytes ?? new Uint8Array(0))?.flavour).toBe(ORDER);
+    expect(wordAt(announcement?.bytes ?? new Uint8Array(0), 0)).toBe(PACKET_HEADER_BYTES + 12 - 4);
     expect(sequencer.announcement()).toBeUndefined();
   });
 

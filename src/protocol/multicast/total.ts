@@ -97,10 +97,10 @@ export class TotalOrder {
       this.#unannounced[sender] = -1;
     }
     this.#announcing = false;
+    writer.patchU32(0, writer.length - 4);
     const bytes = writer.finish();
     bytes[4] = FRAME_PACKET;
     bytes[5] = ORDER;
-    new DataView(bytes.buffer).setUint32(0, bytes.length - 4, true);
     return new Packet(bytes);
   }
 
