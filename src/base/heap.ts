@@ -1,57 +1,80 @@
-/** A binary heap of things that are due: least time first, and in the order of their arrival at equal times. */
-interface Due<T> {
-  readonly time: number;
-  readonly order: number;
-  readonly value: T;
-}
-
+/**
+ * A binary heap of things that are due: least time first, and in the order of their arrival at equal times. Times and
+ * arrivals lie in flat arrays, so that what is due costs no object of its own.
+ */
 export class DueHeap<T> {
-  readonly #heap: Due<T>[] = [];
-  #order = 0;
+  #times = new Float64Array(64);
+  #arrivals = new Float64Array(64);
+  readonly #values: (T | undefined)[] = [];
+  #arrived = 0;
+  #size = 0;
 
   get size(): number {
-    return this.#heap.length;
+    return this.#size;
   }
 
   get nextTime(): number {
-    return this.#heap[0]?.time ?? Number.POSITIVE_INFINITY;
+    return this.#size === 0 ? Number.POSITIVE_INFINITY : (this.#times[0] as number);
   }
 
   push(time: number, value: T): void {
-    const heap = this.#heap;
-    const due = { time, order: this.#order++, value };
-    let at = heap.length;
-    heap.push(due);
+    if (this.#size === this.#times.length) this.#grow();
+    const times = this.#times;
+    const arrival = this.#arrived++;
+    let at = this.#size++;
     while (at > 0) {
       const parent = (at - 1) >> 1;
-      const above = heap[parent] as Due<T>;
-      if (!isBefore(due, above)) break;
-      heap[at] = above;
+      // It is the newest: at equal times it stays below.
+      if ((times[parent] as number) <= time) break;
+      this.#move(parent, at);
       at = parent;
     }
-    heap[at] = due;
+    times[at] = time;
+    this.#arrivals[at] = arrival;
+    this.#values[at] = value;
   }
 
   pop(): T | undefined {
-    const heap = this.#heap;
-    const top = heap[0];
-    const last = heap.pop();
-    if (top === undefined || last === undefined) return undefined;
-    if (heap.length === 0) return top.value;
+    if (this.#size === 0) return undefined;
+    const top = this.#values[0];
+    const last = --this.#size;
+    const times = this.#times;
+    const time = times[last] as number;
+    const arrival = this.#arrivals[last] as number;
     let at = 0;
     for (;;) {
       let child = at * 2 + 1;
-      if (child >= heap.length) break;
-      if (child + 1 < heap.length && isBefore(heap[child + 1] as Due<T>, heap[child] as Due<T>)) child++;
-      if (!isBefore(heap[child] as Due<T>, last)) break;
-      heap[at] = heap[child] as Due<T>;
+      if (child >= last) break;
+      if (child + 1 < last && this.#isBefore(child + 1, times[child] as number, this.#arrivals[child] as number))
+        child++;
+      if (!this.#isBefore(child, time, arrival)) break;
+      this.#move(child, at);
       at = child;
     }
-    heap[at] = last;
-    return top.value;
+    times[at] = time;
+    this.#arrivals[at] = arrival;
+    this.#values[at] = this.#values[last];
+    this.#values[last] = undefined;
+    return top;
   }
-}
 
-function isBefore<T>(a: Due<T>, b: Due<T>): boolean {
-  return a.time < b.time || (a.time === b.time && a.order < b.order);
+  #isBefore(at: number, time: number, arrival: number): boolean {
+    const other = this.#times[at] as number;
+    return other < time || (other === time && (this.#arrivals[at] as number) < arrival);
+  }
+
+  #move(from: number, to: number): void {
+    this.#times[to] = this.#times[from] as number;
+    this.#arrivals[to] = this.#arrivals[from] as number;
+    this.#values[to] = this.#values[from];
+  }
+
+  #grow(): void {
+    const times = new Float64Array(this.#times.length * 2);
+    times.set(this.#times);
+    this.#times = times;
+    const arrivals = new Float64Array(times.length);
+    arrivals.set(this.#arrivals);
+    this.#arrivals = arrivals;
+  }
 }

@@ -96,11 +96,21 @@ export class Faults {
     return kinds.includes("step") && this.#random.chance(0.4) ? "step" : this.#random.pick(kinds);
   }
 
+  /** Mostly something is under way when a fault strikes: just sent, just ordered, or just acknowledged. */
   #inflict(kind: FaultKind): void {
+    if (this.#random.chance(0.3)) {
+      this.#strike(kind);
+      return;
+    }
+    this.#traffic.burst();
+    this.#world.after(this.#random.pick([0, 1, 3, 15, 50]), () => this.#active && this.#strike(kind));
+  }
+
+  #strike(kind: FaultKind): void {
     const names = this.#world.running.map(({ name }) => name);
-    const victim = kind === "crash-leader" ? this.#leader() : this.#random.pick(names);
-    // Something is always under way when a fault strikes.
-    if (this.#random.chance(0.7)) this.#traffic.burst();
+    // Who leads the views and orders the messages is worth more than its turn.
+    const isLeader = kind === "crash-leader" || this.#random.chance(0.25);
+    const victim = isLeader ? this.#leader() : this.#random.pick(names);
     if (victim === undefined || !this.#perform(kind, victim, names)) return;
     this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
   }
@@ -125,9 +135,9 @@ export class Faults {
         world.pause(victim, Math.min(forMs, 2000), "stall");
         return true;
       case "partition":
-        return this.#cut(names, random.between(1, Math.max(1, Math.floor(names.length / 2))), true, forMs);
+        return this.#cut(victim, names, random.between(1, Math.max(1, Math.floor(names.length / 2))), true, forMs);
       case "one-way":
-        return this.#cut(names, 1, false, forMs);
+        return this.#cut(victim, names, 1, false, forMs);
       case "partial": {
         const other = random.pick(names);
         if (other === victim) return false;
@@ -214,9 +224,9 @@ export class Faults {
     return true;
   }
 
-  #cut(names: readonly string[], count: number, bothWays: boolean, forMs: number): boolean {
+  #cut(victim: string, names: readonly string[], count: number, bothWays: boolean, forMs: number): boolean {
     if (names.length < 3) return false;
-    const side = new Set<string>();
+    const side = new Set([victim]);
     while (side.size < count) side.add(this.#random.pick(names));
     const inward = this.#random.chance(0.5);
     for (const inside of side) {
