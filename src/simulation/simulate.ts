@@ -56,7 +56,7 @@ export function simulate(options: SimulationOptions): SimulationResult {
   const names = Array.from({ length: members }, (_, index) => String.fromCharCode(97 + index));
   const traffic = new Traffic(world, { groups: plan.chance(0.3) ? ["g", "h"] : ["g"], updatesPerSecond });
   const kinds = options.faults ?? chosenKinds(plan);
-  const faults = new Faults(world, traffic, { names, kinds, everyMs: plan.pick([400, 1200, 3000]) });
+  const faults = new Faults(world, traffic, { names, kinds, everyMs: plan.pick([250, 900, 2500]) });
 
   const violations: Failure[] = [];
   let converged = false;
