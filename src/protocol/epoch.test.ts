@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { effectsOf, ids, Network, packetOf, sentOf, textOf } from "../../test/protocol/kit.ts";
 import { Random } from "../base/random.ts";
-import { FIFO, ORDER, Packet, SAFE, TOTAL } from "../wire/packet.ts";
+import { CAUSAL, FIFO, ORDER, Packet, SAFE, TOTAL } from "../wire/packet.ts";
 import { Effects } from "./effects.ts";
 import { Epoch, type EpochOptions } from "./epoch.ts";
 import type { Row } from "./messages.ts";
@@ -23,6 +23,8 @@ class Node {
   readonly epoch: Epoch;
   readonly delivered: Delivery[] = [];
   readonly #members: readonly NodeId[];
+  /** What its causal packets follow: those that it had sent or delivered before. */
+  readonly causes = new Map<string, readonly string[]>();
   #sent = 0;
   #now = 0;
   onDeliver: (packet: Packet) => void = () => {};
@@ -42,12 +44,18 @@ class Node {
   }
 
   get ordered(): Delivery[] {
-    return this.delivered.filter(({ flavour }) => flavour !== FIFO);
+    return this.delivered.filter(({ flavour }) => flavour === TOTAL || flavour === SAFE);
+  }
+
+  get causal(): Delivery[] {
+    return this.delivered.filter(({ flavour }) => flavour === CAUSAL);
   }
 
   send(flavour: number): void {
     if (!this.epoch.hasCredit) return;
-    this.epoch.send(packetOf(flavour, 0, 0, `${this.id[0]}${this.#sent++}`), 0);
+    const text = `${this.id[0]}${this.#sent++}`;
+    if (flavour === CAUSAL) this.causes.set(text, texts(this.causal));
+    this.epoch.send(packetOf(flavour, 0, 0, text), 0);
     this.turn();
   }
 
@@ -88,7 +96,7 @@ function traffic(random: Random, size: number, steps: number): { readonly nodes:
   const network = new Network(random);
   for (const node of nodes) node.join(network);
   for (let step = 0; step < steps; step++) {
-    if (random.chance(0.4)) random.pick(nodes).send(random.pick([FIFO, TOTAL, SAFE]));
+    if (random.chance(0.4)) random.pick(nodes).send(random.pick([FIFO, CAUSAL, CAUSAL, TOTAL, SAFE]));
     else network.step();
   }
   return { nodes, network };
@@ -112,7 +120,29 @@ function drainTogether(survivors: readonly Node[]): Row {
   return cut;
 }
 
+/** D6: whoever has delivered a causal packet has delivered before it what its sender had. */
+function expectCausal(nodes: readonly Node[]): void {
+  const causes = new Map(nodes.flatMap((node) => [...node.causes]));
+  for (const node of nodes) {
+    const before = new Set<string>();
+    for (const text of texts(node.causal)) {
+      for (const cause of causes.get(text) ?? []) expect([text, cause, before.has(cause)]).toEqual([text, cause, true]);
+      before.add(text);
+    }
+  }
+}
+
 const texts = (deliveries: readonly Delivery[]): string[] => deliveries.map(({ text }) => text);
+const multicast = (node: Node): Packet[] => effectsOf(node.effects.take(), "multicast").map(({ packet }) => packet);
+const copyOf = (packet: Packet): Packet => new Packet(packet.bytes.slice());
+
+/** Sends causal packets; what was sent before is forgotten. */
+function causalOf(node: Node, count = 1): [Packet, Packet] {
+  node.effects.take();
+  for (let sent = 0; sent < count; sent++) node.send(CAUSAL);
+  return multicast(node).filter(({ flavour }) => flavour === CAUSAL) as [Packet, Packet];
+}
+
 const scenarios = [fc.nat(), fc.integer({ min: 1, max: 5 }), fc.integer({ min: 0, max: 150 })] as const;
 
 describe("an epoch", () => {
@@ -134,6 +164,7 @@ describe("an epoch", () => {
           let index = 0;
           for (const delivery of ordered) expect(delivery.index).toBe(index++);
         }
+        expectCausal(nodes);
       }),
     );
   });
@@ -201,8 +232,87 @@ describe("an epoch", () => {
           const safe = texts(node.ordered.slice(0, lastSafe + 1));
           expect(safe).toEqual(expected.slice(0, safe.length));
         }
+        expectCausal(nodes);
       }),
     );
+  });
+
+  test("D6: a causal packet is delivered after those that its sender had delivered, over a chain of three", () => {
+    const { nodes } = cluster(4);
+    const [a, b, c, d] = nodes as [Node, Node, Node, Node];
+    const [first] = causalOf(a);
+    b.epoch.receive(0, first);
+    const [second] = causalOf(b);
+    c.epoch.receive(1, second);
+    expect(texts(c.delivered)).toEqual([]);
+    c.epoch.receive(0, copyOf(first));
+    expect(texts(c.delivered)).toEqual(["a0", "b0"]);
+    const [third, fourth] = causalOf(c, 2);
+    d.epoch.receive(2, third);
+    d.epoch.receive(2, fourth);
+    d.epoch.receive(1, copyOf(second));
+    expect(texts(d.delivered)).toEqual([]);
+    d.epoch.receive(0, copyOf(first));
+    expect(texts(d.delivered)).toEqual(["a0", "b0", "c0", "c1"]);
+    expect(d.delivered.map(({ index }) => index)).toEqual([0, 0, 0, 1]);
+  });
+
+  test("C7: at the end what follows a causal packet beyond the cut is dropped, other flavours of its sender are not", () => {
+    const { nodes } = cluster(4);
+    const [a, b, c, d] = nodes as [Node, Node, Node, Node];
+    const [lost] = causalOf(a);
+    b.epoch.receive(0, lost);
+    const [orphan] = causalOf(b);
+    b.send(FIFO);
+    const [fifo] = multicast(b);
+    for (const node of [c, d]) {
+      node.epoch.receive(1, copyOf(orphan));
+      node.epoch.receive(1, copyOf(fifo as Packet));
+    }
+    const [concurrent] = causalOf(c);
+    d.epoch.receive(2, concurrent);
+    const cut = drainTogether([c, d]);
+    expect(cut).toEqual([0, 2, 1, 0]);
+    expect(texts(c.delivered)).toEqual(["b1", "c0"]);
+    expect(texts(d.delivered)).toEqual(["b1", "c0"]);
+  });
+
+  test("a causal packet that waits is kept although all hold it", () => {
+    const { nodes } = cluster(3);
+    const [a, b, c] = nodes as [Node, Node, Node];
+    const [first] = causalOf(a);
+    b.epoch.receive(0, first);
+    const [second] = causalOf(b);
+    c.epoch.receive(1, second);
+    c.epoch.receiveRow(0, [0, 1, 0]);
+    expect(c.epoch.stability.stable(1)).toBe(1);
+    expect(c.epoch.packets(1, 0, 1)).toHaveLength(1);
+    c.epoch.receive(0, copyOf(first));
+    expect(texts(c.delivered)).toEqual(["a0", "b0"]);
+    expect(c.epoch.packets(1, 0, 1)).toEqual([]);
+  });
+
+  test("beyond a window, causal packets that wait are not acknowledged, until they are delivered", () => {
+    const { nodes } = cluster(3, { windowBytes: 100 });
+    const [a, b, c] = nodes as [Node, Node, Node];
+    const [first] = causalOf(a);
+    b.epoch.receive(0, first);
+    const packets: Packet[] = [];
+    for (let count = 0; count < 10; count++) {
+      if (!b.epoch.hasCredit) b.epoch.receiveRow(0, b.epoch.held());
+      b.epoch.receiveRow(2, [0, packets.length, 0]);
+      packets.push(...causalOf(b));
+    }
+    for (const packet of packets) c.epoch.receive(1, packet);
+    expect(c.epoch.held()).toEqual([0, 10, 0]);
+    expect(c.epoch.row()).toEqual([0, 3, 0]);
+    c.turn();
+    c.effects.take();
+    c.epoch.receive(0, copyOf(first));
+    expect(c.delivered).toHaveLength(11);
+    expect(c.epoch.row()).toEqual([1, 10, 0]);
+    c.epoch.endTurn(0, 0);
+    expect(sentOf(c.effects.take(), "row")).toHaveLength(1);
   });
 
   test("B3, C2: once frozen it neither delivers, acknowledges, orders nor sends", () => {

@@ -8,9 +8,10 @@
  */
 import { copyOf } from "../base/arena.ts";
 import { assert } from "../base/assert.ts";
-import { FIFO, ORDER, Packet, SAFE } from "../wire/packet.ts";
+import { CAUSAL, FIFO, ORDER, Packet, SAFE } from "../wire/packet.ts";
 import type { Effects } from "./effects.ts";
 import type { Row } from "./messages.ts";
+import { CausalOrder } from "./multicast/causal.ts";
 import { Stability } from "./multicast/stability.ts";
 import { Stream } from "./multicast/stream.ts";
 import { SEQUENCER, TotalOrder } from "./multicast/total.ts";
@@ -46,9 +47,11 @@ export class Epoch {
   readonly #streams: readonly Stream[];
   readonly #stability: Stability;
   readonly #order: TotalOrder;
-  /** Per sender: how many packets went into the delivery rules, and how many messages were delivered as fifo. */
+  readonly #causal: CausalOrder;
+  /** Per sender: how many packets went into the delivery rules, and how many messages were delivered as fifo, as causal. */
   readonly #walked: Uint32Array;
   readonly #fifoCounts: Float64Array;
+  readonly #causalCounts: Float64Array;
   #totalCount = 0;
   #frozen = false;
   #paused = false;
@@ -75,8 +78,10 @@ export class Epoch {
     this.#streams = Array.from({ length: size }, () => new Stream());
     this.#stability = new Stability(size);
     this.#order = new TotalOrder(size);
+    this.#causal = new CausalOrder(size);
     this.#walked = new Uint32Array(size);
     this.#fifoCounts = new Float64Array(size);
+    this.#causalCounts = new Float64Array(size);
   }
 
   get number(): number {
@@ -120,6 +125,8 @@ export class Epoch {
   send(packet: Packet, wallTime: number): void {
     assert(!this.#frozen && !this.#paused, "nothing is sent into a frozen epoch");
     const stream = this.#streams[this.rank] as Stream;
+    const past = packet.flavour === CAUSAL ? this.#causal.past(this.rank) : undefined;
+    if (past !== undefined) packet.addPast(past);
     packet.stamp(this.#group, this.number, this.rank, stream.received, wallTime);
     stream.accept(packet);
     this.#stability.raise(this.rank, this.rank, stream.received);
@@ -230,7 +237,10 @@ export class Epoch {
     return gaps;
   }
 
-  /** The last act: delivers everything up to the cut, in the same order at every survivor. */
+  /**
+   * The last act: delivers everything up to the cut, what is ordered in the same order at every survivor. A causal packet
+   * that still waits then is dropped (C7).
+   */
   drain(cut: Row): void {
     assert(this.#frozen, "an epoch is frozen before it is drained");
     assert(this.gaps(cut).length === 0, "a member drains only a cut that it holds (C3)");
@@ -242,6 +252,8 @@ export class Epoch {
   #noteReceived(sender: number): void {
     const count = (this.#streams[sender] as Stream).received;
     this.#stability.raise(sender, sender, count);
+    // What waits for others and is not acknowledged is within the sender's window: so it is bounded.
+    if (this.#causal.waitingBytes(sender) > this.#options.windowBytes) return;
     if (this.#stability.raise(this.rank, sender, count)) this.#rowChanged = true;
     if (this.#solicited !== undefined) {
       this.#rowUrgent = true;
@@ -262,6 +274,9 @@ export class Epoch {
           this.#options.deliver(packet, sender, index);
           break;
         }
+        case CAUSAL:
+          if (!this.#causal.add(packet, this.#deliverCausal)) this.irregular++;
+          break;
         case ORDER:
           if (sender !== SEQUENCER || !this.#order.addOrder(packet)) this.irregular++;
           // What the sequencer announces it holds; its row need not say so again.
@@ -293,10 +308,23 @@ export class Epoch {
     );
     for (let sender = 0; sender < this.#streams.length; sender++) {
       const stable = this.#stability.stable(sender);
-      const waiting = this.#order.firstWaiting(sender) ?? stable;
-      (this.#streams[sender] as Stream).forgetBelow(Math.min(stable, waiting, this.#walked[sender] as number));
+      const unordered = this.#order.firstWaiting(sender) ?? stable;
+      const premature = this.#causal.firstWaiting(sender) ?? stable;
+      const walked = this.#walked[sender] as number;
+      (this.#streams[sender] as Stream).forgetBelow(Math.min(stable, unordered, premature, walked));
     }
   }
+
+  readonly #deliverCausal = (packet: Packet): void => {
+    const { sender } = packet;
+    const index = this.#causalCounts[sender] as number;
+    this.#causalCounts[sender] = index + packet.count;
+    this.#options.deliver(packet, sender, index);
+    if (this.#frozen || this.#stability.count(this.rank, sender) === this.#streams[sender]?.received) return;
+    // What was not acknowledged is now, at once: its sender may have no credit left.
+    this.#noteReceived(sender);
+    this.#rowUrgent = this.#rowChanged;
+  };
 
   #deliverOrdered(packet: Packet): void {
     const index = this.#totalCount;

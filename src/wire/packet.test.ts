@@ -68,7 +68,7 @@ describe("a packet", () => {
     fc.assert(
       fc.property(
         fc.array(message, { minLength: 1, maxLength: 20 }),
-        fc.constantFrom(FIFO, TOTAL, SAFE),
+        fc.constantFrom(FIFO, CAUSAL, TOTAL, SAFE),
         (list, flavour) => {
           const builder = new PacketBuilder(flavour);
           for (const { tag, payload } of list) builder.append(tag, payload);
@@ -123,6 +123,49 @@ describe("a packet", () => {
         expect(cursor.next()).toBe(false);
       }),
     );
+  });
+
+  test("a causal packet ends with its past, which is no part of its body", () => {
+    const builder = new PacketBuilder(CAUSAL);
+    builder.append(5, Uint8Array.from([0xaa]));
+    const packet = builder.finish();
+    expect([packet.bodyEnd, packet.pastEnd]).toEqual([41, 41]);
+    packet.addPast(Uint8Array.from([0x01, 0x02, 0x00, 0x07]));
+    packet.stamp(1, 7, 2, 3, 0);
+    expect(hex(packet.bytes)).toBe(
+      "2b000000" + // length of what follows
+        "02" + // PACKET
+        "41" + // causal, with a past
+        "0200" + // rank
+        "01000000" + // group
+        "07000000" + // epoch
+        "03000000" + // seqno
+        "01000000" + // messages
+        "0000000000000000" + // time
+        "01000000" + // length of the payload
+        "05000000" + // tag
+        "aa" +
+        "01020007" + // past: ranks skipped, packets, ranks skipped, packets
+        "0400", // length of the past
+    );
+    const parsed = Packet.parse(packet.bytes);
+    expect([parsed?.flavour, parsed?.more, parsed?.bodyEnd, parsed?.pastEnd]).toEqual([CAUSAL, false, 41, 45]);
+    expect(messagesIn(packet)).toEqual([{ tag: 5, payload: [0xaa] }]);
+    const [first] = fragments(CAUSAL, 1, new Uint8Array(70_000)) as [Packet];
+    first.addPast(new Uint8Array(3));
+    expect([first.flavour, first.more, first.count]).toEqual([CAUSAL, true, 0]);
+    expect(messagesIn(first)[0]?.payload).toHaveLength(PACKET_BYTES_MAX - PACKET_HEADER_BYTES - MESSAGE_HEADER_BYTES);
+  });
+
+  test("a past that does not fit into its packet, or another's than a causal one, is garbage", () => {
+    const packet = new PacketBuilder(CAUSAL).finish();
+    packet.addPast(Uint8Array.from([1, 2]));
+    const { bytes } = packet;
+    expect(Packet.parse(bytes)?.bodyEnd).toBe(PACKET_HEADER_BYTES);
+    expect(Packet.parse(bytes.with(34, 3))).toBeUndefined();
+    expect(Packet.parse(bytes.with(35, 1))).toBeUndefined();
+    expect(Packet.parse(bytes.with(5, bytes[5] === undefined ? 0 : (bytes[5] & 0xf0) | TOTAL))).toBeUndefined();
+    expect(Packet.parse(bytes.subarray(0, PACKET_HEADER_BYTES + 1))).toBeUndefined();
   });
 
   test("its memory is free again when the last holder lets go, and only then", () => {

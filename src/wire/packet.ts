@@ -5,12 +5,13 @@
  *
  *     0  u32 length of what follows      12  u32 epoch
  *     4  u8  frame type (PACKET)         16  u32 seqno, per (epoch, sender), from 0
- *     5  u8  flavour                     20  u32 messages in the body
+ *     5  u8  flavour and two bits        20  u32 messages in the body
  *     6  u16 rank of the sender          24  f64 the sender's clock, ms since 1970
  *     8  u32 group                       32  body: messages, each  u32 length, u32 tag, payload
  *
  * A message too large for one packet is cut into fragments: packets of one message each that carry the `MORE` bit but
- * for the last.
+ * for the last. A causal packet with the `PAST` bit ends with what its sender had delivered since its last one, and the
+ * length of that as a u16; `multicast/causal.ts` says what it is.
  */
 import { allocate, keep } from "../base/arena.ts";
 
@@ -38,6 +39,8 @@ export const SAFE = 3;
 export const ORDER = 4;
 const FLAVOUR_MASK = 0x0f;
 const MORE = 0x80;
+const PAST = 0x40;
+const PAST_LENGTH_BYTES = 2;
 
 export function flavourCode(flavour: Flavour): number {
   return FLAVOURS.indexOf(flavour);
@@ -50,18 +53,26 @@ export interface Slab {
 }
 
 export class Packet {
-  readonly bytes: Uint8Array;
-  /** Of `bytes`. */
-  readonly view: DataView;
+  #bytes: Uint8Array;
+  #view: DataView;
   readonly #slab: Slab | undefined;
   #holds = 1;
 
   /** `bytes` is a whole frame, at least a header long. The packet is held once, by its maker. */
   constructor(bytes: Uint8Array, slab?: Slab) {
-    this.bytes = bytes;
-    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#slab = slab;
     slab?.retain();
+  }
+
+  get bytes(): Uint8Array {
+    return this.#bytes;
+  }
+
+  /** Of `bytes`. */
+  get view(): DataView {
+    return this.#view;
   }
 
   get flavour(): number {
@@ -98,6 +109,33 @@ export class Packet {
     return this.view.getFloat64(24, true);
   }
 
+  /** Where the body ends. */
+  get bodyEnd(): number {
+    return this.pastEnd - (this.#hasPast ? pastBytes(this.#bytes) : 0);
+  }
+
+  /** The past lies from `bodyEnd` to here. */
+  get pastEnd(): number {
+    return this.#bytes.length - (this.#hasPast ? PAST_LENGTH_BYTES : 0);
+  }
+
+  get #hasPast(): boolean {
+    return (this.#view.getUint8(5) & PAST) !== 0;
+  }
+
+  /** Adds the past behind the body: done at most once, before the packet enters an epoch. It has at most 65,535 bytes. */
+  addPast(past: Uint8Array): void {
+    const end = this.#bytes.length;
+    const bytes = allocate(end + past.length + PAST_LENGTH_BYTES);
+    bytes.set(this.#bytes);
+    bytes.set(past, end);
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#view.setUint32(0, bytes.length - 4, true);
+    this.#view.setUint8(5, this.#view.getUint8(5) | PAST);
+    this.#view.setUint16(end + past.length, past.length, true);
+  }
+
   /** Gives the packet its place: done once, when it enters an epoch. */
   stamp(group: number, epoch: number, sender: number, seqno: number, time: number): void {
     this.view.setUint16(6, sender, true);
@@ -122,8 +160,19 @@ export class Packet {
     if (frame.length < PACKET_HEADER_BYTES || frame[4] !== FRAME_PACKET) return undefined;
     const flavour = (frame[5] as number) & FLAVOUR_MASK;
     if (flavour > ORDER) return undefined;
+    if (((frame[5] as number) & PAST) !== 0 && (flavour !== CAUSAL || !endsWithPast(frame))) return undefined;
     return new Packet(frame, slab);
   }
+}
+
+function pastBytes(frame: Uint8Array): number {
+  const at = frame.length - PAST_LENGTH_BYTES;
+  return (frame[at] as number) + (frame[at + 1] as number) * 0x100;
+}
+
+function endsWithPast(frame: Uint8Array): boolean {
+  const room = frame.length - PACKET_HEADER_BYTES - PAST_LENGTH_BYTES;
+  return room >= 0 && pastBytes(frame) <= room;
 }
 
 /** Builds one packet by appending messages; `undefined` from `finish` means that nothing was appended. */
@@ -195,6 +244,7 @@ export function fragments(flavour: number, tag: number, payload: Uint8Array): Pa
  */
 export class MessageCursor {
   readonly #packet: Packet;
+  readonly #end: number;
   #at = PACKET_HEADER_BYTES;
   tag = 0;
   from = 0;
@@ -203,11 +253,12 @@ export class MessageCursor {
 
   constructor(packet: Packet) {
     this.#packet = packet;
+    this.#end = packet.bodyEnd;
   }
 
   next(): boolean {
-    const { bytes, view } = this.#packet;
-    const end = bytes.length;
+    const { view } = this.#packet;
+    const end = this.#end;
     if (this.#at === end) return false;
     if (this.#at + MESSAGE_HEADER_BYTES > end) return this.#stop();
     this.length = view.getUint32(this.#at, true);
