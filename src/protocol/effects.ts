@@ -17,7 +17,7 @@ export interface DeliveryPoint {
   readonly own: boolean;
   /**
    * The index of the packet's first message: in the view's total order for total and safe packets, in the sender's
-   * messages of this view otherwise.
+   * fifo messages or its causal messages of this view otherwise.
    */
   readonly index: number;
 }

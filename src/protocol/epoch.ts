@@ -78,7 +78,7 @@ export class Epoch {
     this.#streams = Array.from({ length: size }, () => new Stream());
     this.#stability = new Stability(size);
     this.#order = new TotalOrder(size);
-    this.#causal = new CausalOrder(size);
+    this.#causal = new CausalOrder(size, this.rank);
     this.#walked = new Uint32Array(size);
     this.#fifoCounts = new Float64Array(size);
     this.#causalCounts = new Float64Array(size);
@@ -125,7 +125,7 @@ export class Epoch {
   send(packet: Packet, wallTime: number): void {
     assert(!this.#frozen && !this.#paused, "nothing is sent into a frozen epoch");
     const stream = this.#streams[this.rank] as Stream;
-    const past = packet.flavour === CAUSAL ? this.#causal.past(this.rank) : undefined;
+    const past = packet.flavour === CAUSAL ? this.#causal.past() : undefined;
     if (past !== undefined) packet.addPast(past);
     packet.stamp(this.#group, this.number, this.rank, stream.received, wallTime);
     stream.accept(packet);

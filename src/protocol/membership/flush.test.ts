@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ids, Network, packetOf, sentOf, textOf } from "../../../test/protocol/kit.ts";
 import { Random } from "../../base/random.ts";
-import { FIFO, type Packet, SAFE, TOTAL } from "../../wire/packet.ts";
+import { CAUSAL, FIFO, type Packet, SAFE, TOTAL } from "../../wire/packet.ts";
 import { Effects } from "../effects.ts";
 import { Epoch } from "../epoch.ts";
 import type { Message, Row, Step, Transfer } from "../messages.ts";
@@ -198,7 +198,7 @@ function run(seed: number, size: number, steps: number): Group {
   const busy = random.pick([0, 3, 15]);
   for (let step = 0; step < steps; step++) {
     const die = random.below(100);
-    if (die < busy) random.pick(group.live).send(random.pick([FIFO, TOTAL, SAFE]));
+    if (die < busy) random.pick(group.live).send(random.pick([FIFO, CAUSAL, TOTAL, SAFE]));
     else if (die < busy + 2) group.crash();
     else if (die < busy + 5) group.exclude();
     else if (die < busy + 7) group.join();
@@ -211,7 +211,7 @@ function run(seed: number, size: number, steps: number): Group {
 const scenarios = [fc.nat(), fc.integer({ min: 1, max: 4 }), fc.integer({ min: 0, max: 400 })] as const;
 const texts = (deliveries: readonly Delivery[] | undefined): string[] => (deliveries ?? []).map(({ text }) => text);
 const ordered = (deliveries: readonly Delivery[] | undefined): string[] =>
-  texts(deliveries?.filter(({ flavour }) => flavour !== FIFO));
+  texts(deliveries?.filter(({ flavour }) => flavour === TOTAL || flavour === SAFE));
 
 describe("flush", () => {
   test("D3, D7, M2: who goes on from a view together delivered the same in it, in one order, and goes on to one view", () => {

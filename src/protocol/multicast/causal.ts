@@ -34,6 +34,7 @@ class Source {
 
 export class CausalOrder {
   readonly #size: number;
+  readonly #self: number;
   /** By rank; those that have sent causal packets. */
   readonly #sources: (Source | undefined)[];
   /** How many packets of each sender were delivered here. */
@@ -41,20 +42,22 @@ export class CausalOrder {
   /** How many senders have packets that wait. */
   #waiting = 0;
 
-  constructor(size: number) {
+  /** Of a view of `size` members, at the one of rank `self`. */
+  constructor(size: number, self: number) {
     this.#size = size;
+    this.#self = self;
     this.#sources = new Array<Source | undefined>(size).fill(undefined);
     this.#delivered = new Uint32Array(size);
   }
 
-  /** The past of the packet that the member of rank `self`, this one, is about to send; undefined when nothing is new. */
-  past(self: number): Uint8Array | undefined {
-    const told = this.#source(self).past;
+  /** The past of the packet that this member is about to send; undefined when nothing is new. */
+  past(): Uint8Array | undefined {
+    const told = this.#source(this.#self).past;
     scratch.clear();
     let next = 0;
     for (let rank = 0; rank < this.#size; rank++) {
       const more = (this.#delivered[rank] as number) - (told[rank] as number);
-      if (more <= 0 || rank === self) continue;
+      if (more === 0 || rank === this.#self) continue;
       scratch.varint(rank - next);
       scratch.varint(more);
       next = rank + 1;
