@@ -4,14 +4,14 @@
  */
 import type { HistoryEvent } from "../protocol/history.ts";
 import { nodeName } from "../protocol/view.ts";
-import { FIFO, SAFE, TOTAL } from "../wire/packet.ts";
+import { CAUSAL, FIFO, SAFE, TOTAL } from "../wire/packet.ts";
 import type { Narrator, Sent } from "./narrate.ts";
 import { type Step, Steps } from "./steps.ts";
 import { World, type WorldOptions } from "./world.ts";
 
 type Outcome = string | undefined;
 
-const FLAVOURS: Readonly<Record<string, number>> = { fifo: FIFO, total: TOTAL, safe: SAFE };
+const FLAVOURS: Readonly<Record<string, number>> = { fifo: FIFO, causal: CAUSAL, total: TOTAL, safe: SAFE };
 const CONVERGENCE_MS = 30_000;
 
 export class Conductor {

@@ -16,7 +16,7 @@ import type {
   StateReader,
 } from "../runtime/application.ts";
 import { historyName } from "../runtime/memberships.ts";
-import { FIFO, MessageCursor, type Packet, SAFE, TOTAL } from "../wire/packet.ts";
+import { CAUSAL, FIFO, MessageCursor, type Packet, SAFE, TOTAL } from "../wire/packet.ts";
 
 const UPDATE = 0;
 const QUERY = 1;
@@ -57,10 +57,13 @@ export class Counter implements Application {
   sentCount = 0;
   flushesPending = 0;
   queriesPending = 0;
+  /** Whether it answers some causal messages of others with a causal one of its own. */
+  isTalkative = false;
   readonly #hooks: CounterHooks;
-  /** What was delivered in total order, as one running hash; fifo messages, as one running hash per sender. */
+  /** What was delivered in total order, as one running hash; fifo and causal messages, as one each per sender. */
   #total = 0;
   #fifo = new Map<NodeId, number>();
+  #causal = new Map<NodeId, number>();
   #group = "";
   #flush = 0;
   readonly #queries = new Map<number, { readonly id: string; replies: number; readonly wanted: number }>();
@@ -122,9 +125,7 @@ export class Counter implements Application {
   }
 
   digest(): string {
-    let fifo = 0;
-    for (const [sender, hash] of this.#fifo) fifo = (fifo + hashString(sender, hash)) >>> 0;
-    return `${this.#total.toString(16)}.${fifo.toString(16)}`;
+    return [this.#total, sumOf(this.#fifo), sumOf(this.#causal)].map((hash) => hash.toString(16)).join(".");
   }
 
   joined(membership: Membership, _created: boolean): void {
@@ -148,7 +149,8 @@ export class Counter implements Application {
       if (payload === undefined) continue;
       const message = wordAt(payload, 0);
       this.delivered++;
-      if (packet.flavour === FIFO) this.#fifo.set(point.sender, mix(this.#fifo.get(point.sender) ?? 1, message));
+      if (packet.flavour === FIFO) add(this.#fifo, point.sender, message);
+      else if (packet.flavour === CAUSAL) add(this.#causal, point.sender, message);
       else this.#total = mix(this.#total, message);
       const { node, now, history, names } = this.#hooks;
       const { view, sender } = point;
@@ -156,6 +158,7 @@ export class Counter implements Application {
       const name = names.at(message);
       history({ kind: "deliver", at: now(), node, group, view: view.number, message: name, sender, flavour });
       if (cursor.tag === QUERY) this.#answer(wordAt(payload, 4), name, point);
+      else if (this.isTalkative && packet.flavour === CAUSAL) this.#respond(name, point);
     }
   }
 
@@ -179,7 +182,7 @@ export class Counter implements Application {
   }
 
   capture(): StateReader {
-    const text = JSON.stringify({ total: this.#total, fifo: [...this.#fifo] });
+    const text = JSON.stringify({ total: this.#total, fifo: [...this.#fifo], causal: [...this.#causal] });
     const bytes = Uint8Array.from(text, (letter) => letter.charCodeAt(0));
     let at = 0;
     return {
@@ -199,9 +202,10 @@ export class Counter implements Application {
         text += String.fromCharCode(...bytes);
       },
       end: (callback) => {
-        const state = JSON.parse(text) as { total: number; fifo: [string, number][] };
+        const state = JSON.parse(text) as { total: number; fifo: [string, number][]; causal: [string, number][] };
         this.#total = state.total;
         this.#fifo = new Map(state.fifo);
+        this.#causal = new Map(state.causal);
         callback(undefined);
       },
     };
@@ -250,6 +254,11 @@ export class Counter implements Application {
     membership.answer(point.sender, number, status, NOTHING);
   }
 
+  /** Who responds to what is the same in every run of a seed; so few do that a conversation ends. */
+  #respond(name: string, { own }: DeliveryPoint): void {
+    if (!own && hashString(`${this.#hooks.node} ${name}`) % 12 === 0) this.send(CAUSAL);
+  }
+
   /** The whole message, once its last fragment is there. */
   #whole(packet: Packet, cursor: MessageCursor, point: DeliveryPoint): Uint8Array | undefined {
     if (!packet.more && this.#partial.size === 0) return cursor.payload();
@@ -278,6 +287,17 @@ type DistributedOmit = Recorded extends infer E
     ? Omit<E, "at" | "node" | "group">
     : never
   : never;
+
+function add(hashes: Map<NodeId, number>, sender: NodeId, message: number): void {
+  hashes.set(sender, mix(hashes.get(sender) ?? 1, message));
+}
+
+/** The same whatever the order of the senders. */
+function sumOf(hashes: ReadonlyMap<NodeId, number>): number {
+  let sum = 0;
+  for (const [sender, hash] of hashes) sum = (sum + hashString(sender, hash)) >>> 0;
+  return sum;
+}
 
 function flavourName(flavour: number): HistoryFlavour {
   return flavour === FIFO ? "fifo" : flavour === TOTAL ? "total" : flavour === SAFE ? "safe" : "causal";

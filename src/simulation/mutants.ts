@@ -19,6 +19,7 @@ export interface Mutant {
 }
 
 const AGREEMENT = "protocol/membership/agreement.js";
+const CAUSAL = "protocol/multicast/causal.js";
 const CLUSTER = "protocol/membership/cluster.js";
 const DIRECTORY = "protocol/membership/directory.js";
 const EPOCH = "protocol/epoch.js";
@@ -195,9 +196,9 @@ const multicastMutants: readonly Mutant[] = [
     violates: "D1",
     file: MEMBER,
     find: "before.drain(step.cut);",
-    replace: `for (const { bytes, flavour } of before.packets(before.rank, before.stability.stable(before.rank), 1e9)) {
+    replace: `for (const { bytes, flavour, bodyEnd } of before.packets(before.rank, before.stability.stable(before.rank), 1e9)) {
                 const view = new DataView(bytes.buffer, bytes.byteOffset);
-                for (let at = 32, size = 0; flavour !== 4 && at < bytes.length; at += 8 + size) {
+                for (let at = 32, size = 0; flavour !== 4 && at < bodyEnd; at += 8 + size) {
                     size = view.getUint32(at, true);
                     this.#outgoing.append(flavour, view.getUint32(at + 4, true), bytes.subarray(at + 8, at + 8 + size));
                 }
@@ -270,6 +271,47 @@ const multicastMutants: readonly Mutant[] = [
     find: "if (this.#stability.stable(sender) > seqno && this.#stability.stable(SEQUENCER) > announcedBy)",
     replace: "if (this.#stability.stable(sender) > seqno)",
     why: "C8: a safe message is delivered though not all members hold its place in the order (trace 6).",
+  },
+  {
+    name: "causal-past-ignored",
+    violates: "D6",
+    file: CAUSAL,
+    find: "return source.awaits === NOBODY;",
+    replace: "return true;",
+    why: "A causal message is delivered when it comes, whatever happened before it.",
+  },
+  {
+    name: "causal-orphans",
+    violates: "D6",
+    file: EPOCH,
+    find: "this.#order.drain(cut, (packet) => this.#deliverOrdered(packet));",
+    replace: `for (let sender = 0; sender < this.#streams.length; sender++) {
+            for (let seqno = this.#causal.firstWaiting(sender) ?? cut[sender]; seqno < cut[sender]; seqno++) {
+                const packet = this.#streams[sender].get(seqno);
+                if (packet.flavour === CAUSAL)
+                    this.#deliverCausal(packet);
+            }
+        }
+        this.#order.drain(cut, (packet) => this.#deliverOrdered(packet));`,
+    why: "C7: what follows a causal message beyond the cut is delivered without it (trace 16).",
+  },
+  {
+    name: "causal-past-kept",
+    violates: "D6",
+    file: EPOCH,
+    find: "this.#causal = new CausalOrder(size, this.rank);",
+    replace: `effects.causal ??= new Map();
+        this.#causal = effects.causal.get(options.group) ?? new CausalOrder(64, this.rank);
+        effects.causal.set(options.group, this.#causal);`,
+    why: "The counts of an epoch go on in the next, where ranks are others', and which joiners begin with none.",
+  },
+  {
+    name: "causal-own-uncounted",
+    violates: "D3",
+    file: CAUSAL,
+    find: "this.#delivered[sender] = this.#delivered[sender] + 1;",
+    replace: "if (sender !== this.#self)\n                this.#delivered[sender] = this.#delivered[sender] + 1;",
+    why: "A member does not count its own messages as delivered, and waits for them before what follows them.",
   },
 ];
 

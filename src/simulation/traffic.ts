@@ -3,7 +3,7 @@
  * now and then leaves and comes back; hosts that fell out of the cluster come back as new incarnations.
  */
 import type { Random } from "../base/random.ts";
-import { FIFO, SAFE, TOTAL } from "../wire/packet.ts";
+import { CAUSAL, FIFO, SAFE, TOTAL } from "../wire/packet.ts";
 import type { Host, World } from "./world.ts";
 
 export interface TrafficOptions {
@@ -12,7 +12,7 @@ export interface TrafficOptions {
   readonly updatesPerSecond: number;
 }
 
-const FLAVOURS = [FIFO, FIFO, TOTAL, TOTAL, SAFE] as const;
+const FLAVOURS = [FIFO, CAUSAL, CAUSAL, TOTAL, TOTAL, SAFE] as const;
 const CARE_MS = 250;
 
 export class Traffic {
@@ -75,7 +75,7 @@ export class Traffic {
   #join(host: Host): void {
     for (const group of this.#options.groups) {
       if (host.groups.has(group) || this.#absent.has(`${host.name} ${group}`)) continue;
-      this.#world.join(host.name, group);
+      this.#world.join(host.name, group).isTalkative = true;
     }
   }
 

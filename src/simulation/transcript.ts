@@ -7,7 +7,7 @@
  *     cluster a b c                            a founds, the others join it one after another
  *     group g a b c                            they join a group one after another
  *     start a found | start a | start a with a b c
- *     join a g | leave a g | send a g fifo|total|safe 3 | flush a g [2] | query a g total all|2
+ *     join a g | leave a g | send a g fifo|causal|total|safe 3 | flush a g [2] | query a g total all|2
  *     run 500ms
  *     crash a | close a | pause a 2s stop|stall
  *     partition a b | c        cut a > b       mend a > b      disconnect a b      heal
