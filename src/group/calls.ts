@@ -4,7 +4,7 @@
  * but bytes goes straight to the protocol.
  */
 import type { NodeId } from "../protocol/view.ts";
-import { FIFO, SAFE, TOTAL } from "../wire/packet.ts";
+import { CAUSAL, FIFO, SAFE, TOTAL } from "../wire/packet.ts";
 import { encodeArguments } from "./arguments.ts";
 import type { CompiledDefinition, Operation } from "./define.ts";
 import { CoterieError, OutcomeUnknownError } from "./errors.ts";
@@ -28,6 +28,7 @@ export class Calls {
   readonly #replica: Replica;
   readonly #scope: Scope;
   #send: SendMethods | undefined;
+  #causalSend: SendMethods | undefined;
   #orderedSend: SendMethods | undefined;
   #safeSend: SendMethods | undefined;
 
@@ -39,6 +40,11 @@ export class Calls {
   get send(): SendMethods {
     this.#send ??= sendMethods(this.#replica, this.#scope, FIFO);
     return this.#send;
+  }
+
+  get causalSend(): SendMethods {
+    this.#causalSend ??= sendMethods(this.#replica, this.#scope, CAUSAL);
+    return this.#causalSend;
   }
 
   get orderedSend(): SendMethods {
@@ -187,6 +193,7 @@ function obey(
   call.whenSettled(() => signal.removeEventListener("abort", onAbort));
 }
 
+const QUERY_ORDERS: ReadonlySet<string> = new Set(["fifo", "causal", "ordered", "safe"]);
 const QUERY_FIELDS: ReadonlySet<string> = new Set(["order", "timeoutMs", "onTimeout", "signal"]);
 
 function checkQuery(definition: CompiledDefinition, wanted: Wanted, options: QueryOptions): void {
@@ -198,9 +205,7 @@ function checkQuery(definition: CompiledDefinition, wanted: Wanted, options: Que
   }
   for (const field of Object.keys(options)) if (!QUERY_FIELDS.has(field)) refuse(`\`${field}\` is not an option`);
   const { order, timeoutMs, onTimeout } = options;
-  if (order !== undefined && order !== "fifo" && order !== "ordered" && order !== "safe") {
-    refuse("`order` is not fifo, ordered or safe");
-  }
+  if (order !== undefined && !QUERY_ORDERS.has(order)) refuse("`order` is not fifo, causal, ordered or safe");
   if (timeoutMs !== undefined && !(timeoutMs > 0)) refuse("`timeoutMs` is not a positive number");
   if (onTimeout !== undefined && onTimeout !== "report" && onTimeout !== "reject") {
     refuse("`onTimeout` is not report or reject");

@@ -42,6 +42,11 @@ export interface MemberEvent {
 export interface GroupCalls<D extends Shape> {
   /** Reliable, in this sender's order. The cheapest; members may see the updates of different senders in different orders. */
   readonly send: OptimisticSends<D>;
+  /**
+   * Like `send`, and after all causal messages that this member had delivered when it sent: an answer never comes before
+   * the question. Messages that know nothing of each other may come in different orders.
+   */
+  readonly causalSend: OptimisticSends<D>;
   /** Like `send`, in one order for all members. */
   readonly orderedSend: OptimisticSends<D>;
   /**
@@ -63,6 +68,7 @@ export interface GroupCalls<D extends Shape> {
  */
 export interface SubsetCalls<D extends Shape> {
   readonly send: OptimisticSubsetSends<D>;
+  readonly causalSend: OptimisticSubsetSends<D>;
   readonly orderedSend: OptimisticSubsetSends<D>;
   readonly safeSend: StableSubsetSends<D>;
   query(wanted: Wanted, options?: QueryOptions): Queries<D>;

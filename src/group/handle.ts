@@ -72,6 +72,10 @@ export class GroupHandle implements ReplicaListener {
     return this.#calls.send;
   }
 
+  get causalSend() {
+    return this.#calls.causalSend;
+  }
+
   get orderedSend() {
     return this.#calls.orderedSend;
   }

@@ -31,6 +31,7 @@ test("a run without faults breaks no promise", async () => {
     a.send.add("1"),
     b.orderedSend.add("2"),
     c.safeSend.add("3"),
+    b.causalSend.add("causal"),
     a.send.bytes(new Uint8Array(150_000)),
   ]);
   await a.query(ALL).count();
@@ -57,8 +58,8 @@ test("a run without faults breaks no promise", async () => {
   expect(Object.fromEntries(kinds)).toEqual({
     install: 1 + 2 + 3 + 2 + 1 + 2,
     state: 1 + 2 + 3 + 2 + 1 + 2,
-    send: 11,
-    deliver: 9 * 3 + 1 + 2,
+    send: 12,
+    deliver: 10 * 3 + 1 + 2,
     query: 4,
     reply: 3 + 2 + 1 + 3,
     "query-end": 4,

@@ -5,7 +5,7 @@
  */
 import type { GroupView, NodeId } from "../protocol/view.ts";
 import type { Membership, ReplyStatus } from "../runtime/application.ts";
-import { FIFO, SAFE, TOTAL } from "../wire/packet.ts";
+import { CAUSAL, FIFO, SAFE, TOTAL } from "../wire/packet.ts";
 import { abortOf } from "./answers.ts";
 import { encodeArguments } from "./arguments.ts";
 import { decodeValue, MALFORMED } from "./codec.ts";
@@ -235,7 +235,7 @@ export class Questions {
   }
 }
 
-const FLAVOUR_OF = { fifo: FIFO, ordered: TOTAL, safe: SAFE } as const;
+const FLAVOUR_OF = { fifo: FIFO, causal: CAUSAL, ordered: TOTAL, safe: SAFE } as const;
 
 export function tooLarge(operation: Operation, bytes: number, bytesMax: number, group: string): CoterieError {
   return new CoterieError("message-too-large", `${operation.name}: ${bytes} bytes, more than ${bytesMax}`, { group });

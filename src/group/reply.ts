@@ -32,10 +32,11 @@ export type Reply<R> =
 
 export interface QueryOptions {
   /**
-   * Where the query runs in the order of messages: `fifo` (the default) after what the caller sent before; `ordered` at
-   * the same point of the total order at every member; `safe` likewise, and once every member holds it.
+   * Where the query runs in the order of messages: `fifo` (the default) after what the caller sent before; `causal` also
+   * after all causal messages that the caller had delivered; `ordered` at the same point of the total order at every
+   * member; `safe` likewise, and once every member holds it.
    */
-  readonly order?: "fifo" | "ordered" | "safe";
+  readonly order?: "fifo" | "causal" | "ordered" | "safe";
   /** Gives up after so many milliseconds. Termination does not need it, unless a handler never settles. */
   readonly timeoutMs?: number;
   /** What a time-out does: `report` (the default) resolves, with `timeout` for who has not answered. */

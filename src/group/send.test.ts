@@ -62,8 +62,9 @@ describe("results", () => {
     expect(await groups[0].send.add("x")).toBe(1);
     expect(await groups[1].orderedSend.add("y")).toBe(2);
     expect(await groups[2].safeSend.add("z")).toBe(3);
+    expect(await groups[0].causalSend.add("a")).toBe(4);
     expect(await groups[2].send.nothing()).toBeUndefined();
-    for (const group of groups) expect(group.read(entries)).toEqual(["x", "y", "z"]);
+    for (const group of groups) expect(group.read(entries)).toEqual(["x", "y", "z", "a"]);
   });
 
   test("each flavour's results go to its own calls, in the order of the calls", async () => {
@@ -112,6 +113,7 @@ describe("results", () => {
     const at = (index: number, sender?: string): Position => ({ view: 3, index, sender });
     expect(await groups[1].send.where()).toEqual({ ...expected, position: at(0, "b#00000002") });
     expect(await groups[1].send.where()).toEqual({ ...expected, position: at(1, "b#00000002") });
+    expect(await groups[1].causalSend.where()).toEqual({ ...expected, position: at(0, "b#00000002") });
     cluster.hold();
     const batch = [groups[1].send.where(), groups[1].send.where()];
     cluster.release();
@@ -285,8 +287,12 @@ describe("subsets", () => {
     expect(await a.to(b.self).send.add("b")).toBeUndefined();
     expect(await a.to([a.self, c.self]).safeSend.add("a and c")).toBe(1);
     expect(await a.to([a.self]).orderedSend.bytes(new Uint8Array(2))).toHaveLength(2);
+    expect(await a.to([b.self, c.self]).causalSend.add("b and c")).toBeUndefined();
     await cluster.settle();
-    expect(groups.map((group) => group.read(entries))).toEqual([["a and c", "2 bytes"], ["b"], ["a and c"]]);
+    const [atA, atB, atC] = groups.map((group) => group.read(entries));
+    expect(atA).toEqual(["a and c", "2 bytes"]);
+    expect(atB).toEqual(["b", "b and c"]);
+    expect(atC).toEqual(["a and c", "b and c"]);
   });
 
   test("what cannot be members is refused", async () => {

@@ -72,6 +72,9 @@ test("sends take the handler's arguments and resolve with its result", () => {
   >();
   expectTypeOf(group.orderedSend.count).parameters.toEqualTypeOf<[]>();
   expectTypeOf(group.send.count()).resolves.toEqualTypeOf<Optimistic<number>>();
+  expectTypeOf(group.causalSend.set).parameters.toEqualTypeOf<[name: string, price: number]>();
+  expectTypeOf(group.causalSend.remove("a")).resolves.toEqualTypeOf<Optimistic<number | undefined>>();
+  expectTypeOf(group.to("a").causalSend.count()).resolves.toEqualTypeOf<Optimistic<number | undefined>>();
   expectTypeOf(group.orderedSend.remove("a")).resolves.toEqualTypeOf<Optimistic<number | undefined>>();
   expectTypeOf(group.safeSend.remove("a")).resolves.toEqualTypeOf<Stable<number | undefined>>();
   expectTypeOf(group.safeSend.set("a", 1)).resolves.toEqualTypeOf<Stable<void>>();
@@ -108,6 +111,7 @@ test("wrong calls are refused", () => {
 test("queries resolve with replies of what the handler returns in the end", () => {
   expectTypeOf(group.query(ALL).lookup("a")).resolves.toEqualTypeOf<Reply<number | undefined>[]>();
   expectTypeOf(group.query(MAJORITY).slow()).resolves.toEqualTypeOf<Reply<number>[]>();
+  expectTypeOf(group.query(ALL, { order: "causal" }).slow()).resolves.toEqualTypeOf<Reply<number>[]>();
   expectTypeOf(group.query(2).perhaps("a")).resolves.toEqualTypeOf<Reply<number>[]>();
   const reply = {} as Reply<number>;
   expectTypeOf(reply.value).toEqualTypeOf<number | undefined>();

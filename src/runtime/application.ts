@@ -55,7 +55,7 @@ export interface Membership {
   /** The newest view that the application was told of. */
   readonly view: GroupView;
   /**
-   * Queues one message; the flavour is a code of `wire/packet.ts` (FIFO, TOTAL, SAFE). The payload is copied. False
+   * Queues one message; the flavour is a code of `wire/packet.ts` (FIFO, CAUSAL, TOTAL, SAFE). The payload is copied. False
    * when the queue is full: nothing was queued, `room` will be called. Messages of one flavour are delivered at this
    * member in the order in which they were queued.
    */

@@ -249,9 +249,10 @@ export class FakeGroup {
   /** Delivers a packet, made of bytes that are overwritten afterwards, to all members. */
   deliver(packet: Packet, sender: FakeMember): void {
     const total = packet.flavour >= TOTAL;
-    const index = total ? this.ordered : sender.sentMessages;
+    const ofFlavour = sender.sentMessages[packet.flavour] ?? 0;
+    const index = total ? this.ordered : ofFlavour;
     if (total) this.ordered += packet.count;
-    else sender.sentMessages += packet.count;
+    else sender.sentMessages[packet.flavour] = ofFlavour + packet.count;
     for (const member of [...this.members]) {
       member.application.deliver(packet, { view: this.view, sender: sender.self, own: member === sender, index });
     }
@@ -269,7 +270,8 @@ export class FakeMember implements Membership {
   readonly application: Application;
   readonly #group: FakeGroup;
   readonly #queries = new Map<number, OpenQuery>();
-  sentMessages = 0;
+  /** By flavour. */
+  readonly sentMessages: number[] = [];
   #seqno = 0;
   #builder: PacketBuilder | undefined;
   #queued = 0;
@@ -389,7 +391,7 @@ export class FakeMember implements Membership {
   }
 
   begin(): void {
-    this.sentMessages = 0;
+    this.sentMessages.length = 0;
     this.#seqno = 0;
   }
 
