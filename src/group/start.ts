@@ -8,8 +8,9 @@ import { type Discovery, DiscoveryError } from "../runtime/discovery/discovery.t
 import { defaultDirectory, rendezvous } from "../runtime/discovery/rendezvous.ts";
 import { seeds as seedDiscovery } from "../runtime/discovery/seeds.ts";
 import { closeOnTerminate } from "../runtime/graceful-exit.ts";
-import { NameTakenError } from "../runtime/incarnation.ts";
-import { RunningNode } from "../runtime/running-node.ts";
+import { Incarnation, NameTakenError } from "../runtime/incarnation.ts";
+import { realTimers } from "../runtime/real-clock.ts";
+import { type IncarnationListener, RunningNode } from "../runtime/running-node.ts";
 import { ListenError, parseAddress } from "../runtime/tcp/address.ts";
 import { consoleLog, type Log } from "./diagnostics.ts";
 import { CoterieError, describe } from "./errors.ts";
@@ -57,20 +58,23 @@ function openNode(
     const isLoud = detail["refusal"] === "foreign-cluster" || detail["refusal"] === "version";
     log({ level: isLoud ? "error" : "debug", code: what.replaceAll(" ", "-"), message: `${what}: ${text(detail)}` });
   };
-  return RunningNode.open(
-    {
-      name: options.name ?? defaultName(),
-      host,
-      port,
-      advertise: options.advertise,
-      failureTimeoutMs: options.failureTimeoutMs ?? FAILURE_TIMEOUT_MS,
-      directorySize: options.directorySize ?? DIRECTORY_SIZE,
-      history: options.history,
-      discover: (record) => discover(options, record),
-      noticed,
-    },
-    signal,
-  );
+  const { name = defaultName(), failureTimeoutMs = FAILURE_TIMEOUT_MS } = options;
+  const incarnation = {
+    name,
+    host,
+    advertise: options.advertise,
+    failureTimeoutMs,
+    directorySize: options.directorySize ?? DIRECTORY_SIZE,
+    history: options.history,
+    discover: (record: NodeRecord) => discover(options, record),
+  };
+  let lastPort = port;
+  const incarnate = async (listener: IncarnationListener): Promise<Incarnation> => {
+    const opened = await Incarnation.open({ ...incarnation, port: lastPort }, listener);
+    lastPort = opened.network.port;
+    return opened;
+  };
+  return RunningNode.open({ name, failureTimeoutMs, timers: realTimers, incarnate, noticed }, signal);
 }
 
 function discover(options: StartOptions, record: NodeRecord): Promise<Discovery> {

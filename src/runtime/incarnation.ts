@@ -3,14 +3,14 @@
  * them. It looks for the cluster until it is in it, or founds it when discovery says that it may.
  */
 import { randomBytes } from "node:crypto";
-import type { ClusterStatus } from "../protocol/effects.ts";
 import type { HistorySink } from "../protocol/history.ts";
 import { BOUNDS, timing } from "../protocol/timing.ts";
-import type { ClusterView, NodeRecord } from "../protocol/view.ts";
+import type { NodeRecord } from "../protocol/view.ts";
 import type { Discovery } from "./discovery/discovery.ts";
 import { Driver } from "./driver.ts";
 import { Liveness } from "./liveness.ts";
 import { RealClock } from "./real-clock.ts";
+import type { Embodiment, IncarnationListener } from "./running-node.ts";
 import { formatAddress } from "./tcp/address.ts";
 import { TcpNetwork } from "./tcp/network.ts";
 
@@ -26,13 +26,6 @@ export interface IncarnationOptions {
   readonly discover: (record: NodeRecord) => Promise<Discovery>;
 }
 
-export interface IncarnationListener {
-  statusChanged(status: ClusterStatus, detail: string): void;
-  clusterInstalled(view: ClusterView): void;
-  failed(problem: unknown): void;
-  noticed(what: string, detail: Readonly<Record<string, unknown>>): void;
-}
-
 /** The node's name is in use by another node of the cluster. */
 export class NameTakenError extends Error {
   override readonly name = "NameTakenError";
@@ -41,7 +34,7 @@ export class NameTakenError extends Error {
 const SEEK_MS_MIN = 50;
 const SEEK_MS_MAX = 1000;
 
-export class Incarnation {
+export class Incarnation implements Embodiment {
   readonly record: NodeRecord;
   readonly driver: Driver;
   readonly network: TcpNetwork;
@@ -52,7 +45,6 @@ export class Incarnation {
   #seekMs = SEEK_MS_MIN;
   #foundersNamed = false;
   #ended = false;
-  /** Why the node is in no cluster yet, for people. */
   waitingFor = "the first answers";
 
   private constructor(
@@ -116,7 +108,6 @@ export class Incarnation {
     }
   }
 
-  /** Stops at once, without a word to the others. */
   async end(): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;

@@ -81,6 +81,14 @@ export interface Clock {
   wakeAt(time: number): void;
 }
 
+/** What a node needs of time above its driver. */
+export interface Timers {
+  /** Monotonic milliseconds. */
+  now(): number;
+  /** Calls back once after so many milliseconds; the result cancels. */
+  after(delayMs: number, callback: () => void): () => void;
+}
+
 export interface Entropy {
   /** 32 unpredictable bits. */
   word(): number;

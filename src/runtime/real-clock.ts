@@ -3,7 +3,15 @@
  * phase, so that everything that was ready is in one batch), and one timer.
  */
 import { performance } from "node:perf_hooks";
-import type { Clock } from "./ports.ts";
+import type { Clock, Timers } from "./ports.ts";
+
+export const realTimers: Timers = {
+  now: () => performance.now(),
+  after: (delayMs, callback) => {
+    const timer = setTimeout(callback, delayMs);
+    return () => clearTimeout(timer);
+  },
+};
 
 export class RealClock implements Clock {
   readonly #turn: () => void;

@@ -1,13 +1,37 @@
 /**
  * A node as long as it runs: a succession of incarnations. One that the cluster has excluded ends, and the node enters
- * again as a new one, under the same name and address; its groups do not come back by themselves.
+ * again as a new one, under the same name and address; its groups do not come back by themselves. What an incarnation
+ * runs on, real sockets or a simulated world, is not known here.
  */
 import type { ClusterStatus, JoinRefusal } from "../protocol/effects.ts";
-import type { ClusterView, NodeId } from "../protocol/view.ts";
+import type { ClusterView, NodeId, NodeRecord } from "../protocol/view.ts";
 import type { JoinRequest } from "./application.ts";
-import { Incarnation, type IncarnationOptions } from "./incarnation.ts";
+import type { Driver } from "./driver.ts";
+import type { Timers } from "./ports.ts";
 
-export interface RunningNodeOptions extends IncarnationOptions {
+/** One incarnation of the node. */
+export interface Embodiment {
+  readonly record: NodeRecord;
+  readonly driver: Driver;
+  /** Why it is in no cluster yet, for people. */
+  readonly waitingFor: string;
+  /** Stops at once, without a word to the others. */
+  end(): Promise<void>;
+}
+
+export interface IncarnationListener {
+  statusChanged(status: ClusterStatus, detail: string): void;
+  clusterInstalled(view: ClusterView): void;
+  failed(problem: unknown): void;
+  noticed(what: string, detail: Readonly<Record<string, unknown>>): void;
+}
+
+export interface RunningNodeOptions {
+  readonly name: string;
+  readonly failureTimeoutMs: number;
+  readonly timers: Timers;
+  /** Begins the next incarnation. */
+  readonly incarnate: (listener: IncarnationListener) => Promise<Embodiment>;
   readonly noticed: (what: string, detail: Readonly<Record<string, unknown>>) => void;
 }
 
@@ -30,17 +54,15 @@ export class RunningNode {
   readonly #statusListeners = new Set<(status: ClusterStatus) => void>();
   readonly #viewListeners = new Set<(view: ClusterView) => void>();
   readonly #joins = new Set<PendingJoin>();
-  #incarnation: Incarnation | undefined;
+  #incarnation: Embodiment | undefined;
   #status: ClusterStatus = "joining";
   #statusDetail = "";
   #clusterView: ClusterView | undefined;
-  #port: number;
   #closing: Promise<void> | undefined;
   #entered: { readonly resolve: () => void; readonly reject: (problem: unknown) => void } | undefined;
 
   private constructor(options: RunningNodeOptions) {
     this.#options = options;
-    this.#port = options.port;
   }
 
   /** Resolves when the node is in a cluster; rejects when that cannot be. */
@@ -90,10 +112,6 @@ export class RunningNode {
     return this.#clusterView;
   }
 
-  get incarnation(): Incarnation | undefined {
-    return this.#incarnation;
-  }
-
   join(requests: readonly JoinRequest[], done: (why: JoinRefusal | JoinEnd) => void): () => void {
     const incarnation = this.#incarnation;
     if (incarnation === undefined || this.#closing !== undefined) {
@@ -124,12 +142,11 @@ export class RunningNode {
   }
 
   now(): number {
-    return performance.now();
+    return this.#options.timers.now();
   }
 
   after(delayMs: number, callback: () => void): () => void {
-    const timer = setTimeout(callback, delayMs);
-    return () => clearTimeout(timer);
+    return this.#options.timers.after(delayMs, callback);
   }
 
   /** Leaves in good order, within a bounded time; never fails. */
@@ -142,10 +159,10 @@ export class RunningNode {
     const incarnation = this.#incarnation;
     if (incarnation !== undefined && this.#status !== "closed" && this.#status !== "excluded") {
       const left = new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, this.#options.failureTimeoutMs * 3);
+        const cancel = this.after(this.#options.failureTimeoutMs * 3, resolve);
         this.onStatus((status) => {
           if (status !== "closed" && status !== "excluded") return;
-          clearTimeout(timer);
+          cancel();
           resolve();
         });
       });
@@ -157,15 +174,12 @@ export class RunningNode {
   }
 
   async #open(): Promise<void> {
-    const options = { ...this.#options, port: this.#port };
-    const opened = await Incarnation.open(options, {
+    this.#incarnation = await this.#options.incarnate({
       statusChanged: (status, detail) => this.#statusChanged(status, detail),
       clusterInstalled: (view) => this.#clusterInstalled(view),
       failed: (problem) => this.#failed(problem),
       noticed: (what, detail) => this.#options.noticed(what, detail),
     });
-    this.#incarnation = opened;
-    this.#port = opened.network.port;
   }
 
   #statusChanged(status: ClusterStatus, detail: string): void {
@@ -176,7 +190,7 @@ export class RunningNode {
       this.#joins.delete(join);
       join.done({ code: "excluded", detail });
     }
-    if (this.#entered !== undefined || this.#closing === undefined) setImmediate(() => this.#enterAgain());
+    if (this.#entered !== undefined || this.#closing === undefined) this.after(0, () => this.#enterAgain());
   }
 
   #clusterInstalled(view: ClusterView): void {
@@ -194,7 +208,7 @@ export class RunningNode {
     if (this.#entered !== undefined) this.#entered.reject(problem);
     else {
       this.#options.noticed("cannot enter the cluster", { problem: String(problem) });
-      setImmediate(() => this.#enterAgain());
+      this.after(0, () => this.#enterAgain());
     }
   }
 
@@ -210,7 +224,7 @@ export class RunningNode {
           return;
         } catch (problem) {
           this.#options.noticed("cannot enter the cluster again yet", { problem: String(problem) });
-          await new Promise((resolve) => setTimeout(resolve, REENTRY_MS));
+          await new Promise<void>((resolve) => this.after(REENTRY_MS, resolve));
         }
       }
     };
