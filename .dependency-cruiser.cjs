@@ -32,6 +32,13 @@ module.exports = {
       to: { path: "^src/", pathNot: "^src/(base|wire|protocol|runtime|group|services|simulation)/" },
     },
     {
+      name: "layer-testing",
+      comment: "The kit for users' tests may import everything below src/edge, and the simulation.",
+      severity: "error",
+      from: { path: "^src/testing/", pathNot: TEST_FILE },
+      to: { path: "^src/", pathNot: "^src/(base|wire|protocol|runtime|group|services|simulation|testing)/" },
+    },
+    {
       name: "layer-index",
       comment: "The library's entry point may export from src/group and below.",
       severity: "error",
@@ -40,9 +47,10 @@ module.exports = {
     },
     {
       name: "simulation-importers",
-      comment: "Only the command line, tests, benchmarks and examples may import the simulation.",
+      comment:
+        "Only the command line, the kit for users' tests, tests, benchmarks and examples may import the simulation.",
       severity: "error",
-      from: { pathNot: [TEST_FILE, "^src/(simulation|edge)/", "^(test|bench|examples)/"] },
+      from: { pathNot: [TEST_FILE, "^src/(simulation|testing|edge)/", "^(test|bench|examples)/"] },
       to: { path: "^src/simulation/" },
     },
     {
@@ -89,7 +97,7 @@ module.exports = {
           TEST_FILE,
           "\\.d\\.ts$",
           "^src/index\\.ts$",
-          "^src/simulation/testing\\.ts$",
+          "^src/testing/index\\.ts$",
           "^src/edge/cli\\.ts$",
           "^(test|bench|examples|scripts)/",
           "^[^/]+$",

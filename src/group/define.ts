@@ -121,6 +121,14 @@ export function compiledOf(definition: GroupDefinition): CompiledDefinition {
   return definition[compiled];
 }
 
+/** The same group, as far as its members can tell, with another inside: for whoever watches its handlers run. */
+export function revised<G extends GroupDefinition>(
+  definition: G,
+  revise: (inside: CompiledDefinition) => CompiledDefinition,
+): G {
+  return Object.freeze({ ...definition, [compiled]: revise(compiledOf(definition)) });
+}
+
 const FIELDS: ReadonlySet<string> = new Set([
   "name",
   "state",

@@ -144,6 +144,21 @@ export const ERROR_CODES = {
     remedy: "Run compatible versions of coterie on all nodes.",
     retryable: false,
   },
+  crashed: {
+    meaning: "In a simulated cluster: the process that should do it does not run, or died before it was done.",
+    remedy: "Restart the node (`cluster.restart`), or let a program of `cluster.everywhere` do it in every process.",
+    retryable: true,
+  },
+  "simulation-failed": {
+    meaning: "A simulated run has found something wrong.",
+    remedy: "Run its seed again, and look at the events around the failure.",
+    retryable: false,
+  },
+  "not-deterministic": {
+    meaning: "Two simulated runs of one seed differ: the program depends on something that is not simulated.",
+    remedy: "Take time, timers and randomness from the globals or the cluster, and do no input or output.",
+    retryable: false,
+  },
 } as const satisfies Readonly<Record<string, ErrorMeaning>>;
 
 export type ErrorCode = keyof typeof ERROR_CODES;

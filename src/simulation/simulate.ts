@@ -114,7 +114,7 @@ function found(world: World, names: readonly string[], plan: Random): void {
 }
 
 /** Whether the newest view that anybody is in has lost a quorum of its acceptors. */
-function isLost(world: World): boolean {
+export function isLost(world: World): boolean {
   const views = world.running.flatMap(({ view }) => view ?? []);
   const newest = views.sort((a, b) => b.number - a.number)[0];
   const alive = new Set(world.running.map(({ id }) => id));

@@ -8,7 +8,7 @@ import type { ClusterStatus } from "../protocol/effects.ts";
 import type { HistoryEvent } from "../protocol/history.ts";
 import { BOUNDS, type Bounds, timing } from "../protocol/timing.ts";
 import type { ClusterView, NodeId, NodeRecord } from "../protocol/view.ts";
-import { Driver } from "../runtime/driver.ts";
+import { Driver, type DriverListener } from "../runtime/driver.ts";
 import type { Clock } from "../runtime/ports.ts";
 import { Counter, MessageNames } from "./counter.ts";
 import { Fabric } from "./fabric.ts";
@@ -83,6 +83,11 @@ export class World {
     return this.#trace.hash.toString(16).padStart(8, "0");
   }
 
+  /** Milliseconds since 1970, as nodes see it. */
+  get wallTime(): number {
+    return 1_700_000_000_000 + this.now;
+  }
+
   at(time: number, action: () => void, host?: string): void {
     this.#events.push(Math.max(time, this.now), { action, host });
   }
@@ -93,6 +98,12 @@ export class World {
 
   /** Runs what is due until `time`. */
   runUntil(time: number): void {
+    while (this.step(time));
+    this.now = time;
+  }
+
+  /** Runs the next event, if it is due until `time`; false when it is not. */
+  step(time: number): boolean {
     while (this.#events.nextTime <= time) {
       this.now = this.#events.nextTime;
       const event = this.#events.pop() as Event;
@@ -104,8 +115,9 @@ export class World {
       this.eventCount++;
       if (this.eventCount > EVENTS_MAX) throw new Error(`more than ${EVENTS_MAX} events: the run does not settle`);
       event.action();
+      return true;
     }
-    this.now = time;
+    return false;
   }
 
   run(forMs: number): void {
@@ -128,8 +140,11 @@ export class World {
     this.observer?.(event);
   };
 
-  /** Starts a new incarnation on a host; it seeks the others, and founds alone if it is to. */
-  start(name: string, how: "found" | "join" | readonly string[] = "join"): Host {
+  /**
+   * Starts a new incarnation on a host; it seeks the others, and founds alone if it is to. Its `owner`, if it has one, is
+   * told what becomes of it, and stops it when it has left or was excluded; without one it stops by itself.
+   */
+  start(name: string, how: "found" | "join" | readonly string[] = "join", owner?: DriverListener): Host {
     const host = this.hosts.get(name) ?? new Host(name);
     this.hosts.set(name, host);
     if (host.running) return host;
@@ -155,15 +170,18 @@ export class World {
       this.#clockOf(host, isCurrent, () => driver),
       entropy,
       {
-        statusChanged: (status) => {
+        statusChanged: (status, detail) => {
           host.status = status;
-          if (status === "closed" || status === "excluded") this.after(GOING_MS, () => isCurrent() && this.#stop(host));
+          const isOver = status === "closed" || status === "excluded";
+          if (isOver && owner === undefined) this.after(GOING_MS, () => isCurrent() && this.#stop(host));
+          owner?.statusChanged(status, detail);
         },
         clusterInstalled: (view) => {
           host.view = view;
+          owner?.clusterInstalled(view);
         },
-        joinRefused: () => {},
-        noticed: () => {},
+        joinRefused: (code, detail) => owner?.joinRefused(code, detail),
+        noticed: (what, detail) => owner?.noticed(what, detail),
       },
     );
     host.driver = driver;
@@ -200,6 +218,11 @@ export class World {
     if (host?.driver === undefined) return;
     this.record({ kind: "crash", at: this.now, node: host.id });
     this.#stop(host);
+  }
+
+  /** Ends an incarnation that has left or was excluded, if it is still there. */
+  stop(id: NodeId): void {
+    for (const host of this.running) if (host.id === id) this.#stop(host);
   }
 
   /** Crashes a host in the midst of its turn: what it has sent arrives, nothing more leaves it. */
@@ -280,7 +303,7 @@ export class World {
     };
     return {
       now: () => this.now,
-      wallTime: () => 1_700_000_000_000 + this.now,
+      wallTime: () => this.wallTime,
       requestTurn: () => {
         if (turnRequested) return;
         turnRequested = true;
