@@ -42,7 +42,7 @@ const requests: readonly DirectoryRequest[] = [
 const addressed = { group: 1, directoryIndex: 300, target: 5 };
 
 const examples: { readonly [K in Message["kind"]]: Extract<Message, { readonly kind: K }> } = {
-  joinCluster: { kind: "joinCluster", node },
+  joinCluster: { kind: "joinCluster", node, linked: ["a#00000001"] },
   joinRefused: { kind: "joinRefused", code: "closing", detail: "why" },
   clusterHint: { kind: "clusterHint", nodes: [node] },
   leaveCluster: { kind: "leaveCluster" },

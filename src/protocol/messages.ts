@@ -66,7 +66,7 @@ export type SeenStep = Laid<typeof seenStep>;
 
 export const message = union({
   // Cluster membership: see membership/cluster.ts.
-  joinCluster: { node: nodeRecord },
+  joinCluster: { node: nodeRecord, linked: nodeIds },
   joinRefused: { code: word("name-taken", "closing"), detail: text(300) },
   clusterHint: { nodes: list(nodeRecord, NODES_MAX) },
   leaveCluster: {},

@@ -160,7 +160,10 @@ describe("a name", () => {
   test("that a node has is refused to another", () => {
     const node = alone();
     node.process.linkUp(namesake, node.now);
-    const [refusal] = sentOf(node.receive(namesake.id, { kind: "joinCluster", node: namesake }), "joinRefused");
+    const [refusal] = sentOf(
+      node.receive(namesake.id, { kind: "joinCluster", node: namesake, linked: [] }),
+      "joinRefused",
+    );
     expect(refusal).toMatchObject({ to: [namesake.id], message: { code: "name-taken" } });
     expect(node.pass(2000).filter(({ kind }) => kind === "decided")).toEqual([]);
   });

@@ -18,7 +18,7 @@ import {
   type Proposal,
 } from "../messages.ts";
 import { BOUNDS, type Timing } from "../timing.ts";
-import { type ClusterView, isQuorum, type NodeId, type NodeRecord, nodeName } from "../view.ts";
+import { type ClusterView, isQuorum, NODES_MAX, type NodeId, type NodeRecord, nodeName } from "../view.ts";
 import { Agreement, type AgreementHost, proposalDigest } from "./agreement.ts";
 import { Directory, type DirectoryOutcome } from "./directory.ts";
 import { FailureDetector } from "./failure-detector.ts";
@@ -43,6 +43,12 @@ export interface ClusterHost {
   executed(outcome: DirectoryOutcome): void;
   clusterInstalled(view: ClusterView): void;
   statusChanged(status: ClusterStatus): void;
+}
+
+/** A node that wants to become one of the cluster, and whom it is linked with. */
+interface Joiner {
+  readonly node: NodeRecord;
+  readonly linked: ReadonlySet<NodeId>;
 }
 
 const requests = list(directoryRequest, 4096);
@@ -70,7 +76,7 @@ export class Cluster implements AgreementHost {
   /** Whom others suspect, as their last heartbeat said, and since when. */
   readonly #complaints = new Map<NodeId, ReadonlyMap<NodeId, number>>();
   readonly #linked = new Map<NodeId, NodeRecord>();
-  readonly #joiners = new Map<NodeId, NodeRecord>();
+  readonly #joiners = new Map<NodeId, Joiner>();
   readonly #leavers = new Set<NodeId>();
   /** Incarnations that a view has left out; they are told so when they come back. */
   readonly #removed = new Set<NodeId>();
@@ -192,7 +198,7 @@ export class Cluster implements AgreementHost {
     this.#linked.set(peer.id, peer);
     this.#detector.linkUp(peer.id, now);
     this.#founding?.linked(peer);
-    if (this.#view === undefined) this.#askToJoin(peer.id);
+    if (this.#view === undefined) this.#askToJoin();
     else this.#sendHeartbeat([peer.id]);
   }
 
@@ -231,7 +237,7 @@ export class Cluster implements AgreementHost {
     this.#passTime(now);
     switch (message.kind) {
       case "joinCluster":
-        this.#joinWanted(from, message.node);
+        this.#joinWanted(from, message.node, message.linked);
         break;
       case "joinRefused":
         this.#joinRefused(message.code, message.detail);
@@ -300,7 +306,7 @@ export class Cluster implements AgreementHost {
     if (now < this.#heartbeatAt) return;
     this.#heartbeatAt = now + this.#options.timing.heartbeatMs;
     if (this.#view === undefined) {
-      for (const id of this.#linked.keys()) this.#askToJoin(id);
+      this.#askToJoin();
       return;
     }
     this.#sendHeartbeat(this.#heartbeatTargets());
@@ -336,13 +342,14 @@ export class Cluster implements AgreementHost {
     // A3, A5: those that are not given up form a quorum; leavers are among them and vote.
     if (!isQuorum(view.acceptors, (id) => !condemned.has(id))) return undefined;
     const staying = view.nodes.map(({ id }) => id).filter((id) => !condemned.has(id));
-    const isLast = staying.every((id) => this.#leavers.has(id)) && this.#joiners.size === 0;
+    const joiners = this.#readyJoiners(view.acceptors.filter((id) => !condemned.has(id) && !this.#leavers.has(id)));
+    const isLast = staying.every((id) => this.#leavers.has(id)) && joiners.length === 0;
     // When all leave, the last to go is the one that lets the others go.
     const leavers = staying.filter((id) => this.#leavers.has(id) && !(isLast && id === this.#self.id));
     const nodes = view.nodes.filter(({ id }) => !condemned.has(id) && !leavers.includes(id));
     const names = new Set(nodes.map(({ id }) => nodeName(id)));
-    for (const joiner of this.#joiners.values()) {
-      if (names.has(nodeName(joiner.id)) || !this.#linked.has(joiner.id)) continue;
+    for (const joiner of joiners) {
+      if (names.has(nodeName(joiner.id))) continue;
       names.add(nodeName(joiner.id));
       nodes.push(joiner);
     }
@@ -355,6 +362,15 @@ export class Cluster implements AgreementHost {
       .filter((node) => view.acceptors.includes(node.id) || added.includes(node))
       .map(({ id }) => id);
     return { view: { cluster: view.cluster, number: view.number + 1, nodes, acceptors }, leavers };
+  }
+
+  /** A3, C12: who is linked with all these acceptors; who lacks one would be left out again for missing it. */
+  #readyJoiners(acceptors: readonly NodeId[]): NodeRecord[] {
+    const ready: NodeRecord[] = [];
+    for (const { node, linked } of this.#joiners.values()) {
+      if (this.#linked.has(node.id) && acceptors.every((id) => linked.has(id))) ready.push(node);
+    }
+    return ready;
   }
 
   decided(proposal: Proposal, acceptedBy: ReadonlySet<NodeId>): void {
@@ -390,11 +406,19 @@ export class Cluster implements AgreementHost {
 
   // Becoming a member.
 
-  #askToJoin(id: NodeId): void {
-    if (!this.#leaving) this.#effects.send(id, { kind: "joinCluster", node: this.#self });
+  #askToJoin(): void {
+    if (this.#leaving) return;
+    const linked = [...this.#linked.keys()].slice(0, NODES_MAX);
+    this.#effects.broadcast(linked, { kind: "joinCluster", node: this.#self, linked });
   }
 
-  #joinWanted(from: NodeId, node: NodeRecord): void {
+  /** Tells a joiner whom it needs to be linked with; the view will tell it of all the others. */
+  #hint(to: NodeId, view: ClusterView): void {
+    const nodes = view.nodes.filter(({ id }) => view.acceptors.includes(id));
+    this.#effects.send(to, { kind: "clusterHint", nodes });
+  }
+
+  #joinWanted(from: NodeId, node: NodeRecord, linked: readonly NodeId[]): void {
     const view = this.#view;
     if (view === undefined || node.id !== from) return;
     const helped = isNodeOf(view, from);
@@ -402,8 +426,8 @@ export class Cluster implements AgreementHost {
       this.#sendInstalled(from);
       return;
     }
-    this.#effects.send(from, { kind: "clusterHint", nodes: view.nodes });
-    this.#joiners.set(node.id, node);
+    this.#hint(from, view);
+    this.#joiners.set(node.id, { node, linked: new Set(linked) });
     const namesake = view.nodes.find(({ id }) => nodeName(id) === nodeName(node.id));
     if (namesake !== undefined && this.#proposes && !this.suspects(namesake.id)) {
       const detail = `${nodeName(namesake.id)} is the name of a node at ${namesake.address}`;
@@ -545,6 +569,7 @@ export class Cluster implements AgreementHost {
       this.#agreement = new Agreement(view, self, this.#epoch, this.#effects, this);
     }
     for (const id of idsOf(view)) this.#joiners.delete(id);
+    if (this.#leads) for (const id of this.#joiners.keys()) this.#hint(id, view);
     for (const id of this.#leavers) if (!isNodeOf(view, id)) this.#leavers.delete(id);
     const others = view.nodes.map(({ id }) => id).filter((id) => id !== self);
     const isMonitored = (id: NodeId): boolean => members.includes(self) || members.includes(id);

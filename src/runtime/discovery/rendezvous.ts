@@ -42,6 +42,10 @@ export { defaultDirectory } from "./board.ts";
 
 /** Those who tidy temporary directories wait for days. */
 const TOUCH_INTERVAL_MS = 3_600_000;
+/** Members of a cluster tell of each other, so a few of them are enough to seek. */
+const CANDIDATES_MAX = 3;
+/** Whoever enters removes what the dead have left until it has met so many who live. */
+const TIDY_LIVING_MAX = 3;
 
 /** What a node says of itself in its record and in its generations. */
 interface Notice {
@@ -51,7 +55,6 @@ interface Notice {
 }
 
 interface Member {
-  readonly key: string;
   readonly cluster: string;
   readonly notice: Notice | undefined;
 }
@@ -119,6 +122,7 @@ class Rendezvous implements Discovery {
   #joining: Promise<void> | undefined;
   /** Told to found: its generation can no longer be voided. */
   #told = false;
+  #looks = 0;
   #isClosed = false;
 
   constructor(board: Board, lock: Lock, notice: Notice) {
@@ -132,7 +136,12 @@ class Rendezvous implements Discovery {
 
   async candidates(): Promise<readonly string[]> {
     if (this.#isClosed) return [];
-    const [members, rival] = await Promise.all([this.#livingMembers(), this.#livingRival(this.#newest())]);
+    this.#looks++;
+    const files = this.#board.names();
+    const [members, rival] = await Promise.all([
+      this.#livingMembers(files, CANDIDATES_MAX),
+      this.#livingRival(this.#newest(files)),
+    ]);
     const addresses = [...members.map((member) => member.notice), rival].map((notice) => notice?.address);
     const known = [...new Set(addresses)].filter((address) => address !== undefined);
     return known.filter((address) => address !== this.#notice.address);
@@ -148,9 +157,10 @@ class Rendezvous implements Discovery {
   async #decide(): Promise<Founding> {
     for (;;) {
       if (this.#isClosed) return wait("this node is closed");
-      const newest = this.#newest();
+      const files = this.#board.names();
+      const newest = this.#newest(files);
       const isOwn = newest?.key === this.#key && !newest.isVoid;
-      const [member] = await this.#livingMembers();
+      const [member] = await this.#livingMembers(files, 1);
       const rival = await this.#livingRival(newest);
       // From here to the end of the turn nothing is awaited: this node neither joins nor closes in between.
       if (this.#isClosed) return wait("this node is closed");
@@ -196,10 +206,13 @@ class Rendezvous implements Discovery {
 
   /** Who is in another cluster than this one, or may be founding another. */
   async #conflict(cluster: string): Promise<string | undefined> {
-    const [members, rival] = await Promise.all([this.#livingMembers(), this.#livingRival(this.#newest())]);
-    const other = members.find((member) => member.cluster !== cluster);
+    const files = this.#board.names();
+    const [[other], rival] = await Promise.all([
+      this.#livingMembers(files, 1, (found) => found !== cluster),
+      this.#livingRival(this.#newest(files)),
+    ]);
     if (other !== undefined) return `${name(other.notice)} is in ${other.cluster}`;
-    if (rival === undefined || members.some((member) => member.key === digest(rival.id))) return undefined;
+    if (rival === undefined || this.#board.read(joinedName(digest(rival.id))) === cluster) return undefined;
     return `${name(rival)} is alive and may be founding`;
   }
 
@@ -216,22 +229,41 @@ class Rendezvous implements Discovery {
   async enter(): Promise<void> {
     const isNew = this.#board.publish(nodeName(this.#key), JSON.stringify(this.#notice));
     if (!isNew) throw new DiscoveryError("id", `${this.#notice.id} was used here before; ids must be fresh`);
-    await Promise.all(this.#others().map((key) => this.#isAlive(key)));
-  }
-
-  #others(): readonly string[] {
-    const keys = this.#board.names().map((file) => /^([0-9a-f]{16})\.node$/.exec(file)?.[1]);
-    return keys.filter((key) => key !== undefined).filter((key) => key !== this.#key);
-  }
-
-  async #livingMembers(): Promise<readonly Member[]> {
-    const members: Member[] = [];
-    for (const key of this.#others()) {
-      const cluster = this.#board.read(joinedName(key));
-      if (cluster !== undefined) members.push({ key, cluster, notice: notice(this.#board.read(nodeName(key))) });
+    let livingCount = 0;
+    for (const key of this.#others(this.#board.names(), "node")) {
+      if (await this.#isAlive(key)) livingCount++;
+      if (livingCount === TIDY_LIVING_MAX) return;
     }
-    const living = await Promise.all(members.map((member) => this.#isAlive(member.key)));
-    return members.filter((_, index) => living[index]);
+  }
+
+  /**
+   * The others that have such a file, in a circle that begins elsewhere for every node and every look for candidates, so
+   * that nobody is asked by all.
+   */
+  #others(files: readonly string[], kind: "node" | "joined"): readonly string[] {
+    const pattern = kind === "node" ? /^([0-9a-f]{16})\.node$/ : /^([0-9a-f]{16})\.joined$/;
+    const keys = files.map((file) => pattern.exec(file)?.[1]).filter((key) => key !== undefined);
+    const others = keys.filter((key) => key !== this.#key).sort();
+    const after = others.findIndex((key) => key > this.#key);
+    const from = (Math.max(0, after) + this.#looks * CANDIDATES_MAX) % Math.max(1, others.length);
+    return [...others.slice(from), ...others.slice(0, from)];
+  }
+
+  /** Members of wanted clusters that live, at most `count`; fewer only if there are no more. */
+  async #livingMembers(
+    files: readonly string[],
+    count: number,
+    isWanted = (_cluster: string): boolean => true,
+  ): Promise<readonly Member[]> {
+    const members: Member[] = [];
+    for (const key of this.#others(files, "joined")) {
+      const cluster = this.#board.read(joinedName(key));
+      if (cluster === undefined || !isWanted(cluster)) continue;
+      const about = notice(this.#board.read(nodeName(key)));
+      if (await this.#isAlive(key)) members.push({ cluster, notice: about });
+      if (members.length === count) break;
+    }
+    return members;
   }
 
   /** The owner of this generation, if it is another node that lives and has not given it up. */
@@ -251,9 +283,9 @@ class Rendezvous implements Discovery {
     for (const file of [joinedName(key), lockName(key), nodeName(key)]) this.#board.remove(file);
   }
 
-  #newest(): Generation | undefined {
+  #newest(files: readonly string[]): Generation | undefined {
     let number = 0;
-    for (const file of this.#board.names()) {
+    for (const file of files) {
       number = Math.max(number, Number(/^generation-([1-9]\d{0,14})$/.exec(file)?.[1] ?? 0));
     }
     if (number === 0) return undefined;
