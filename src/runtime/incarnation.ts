@@ -33,6 +33,8 @@ export class NameTakenError extends Error {
 
 const SEEK_MS_MIN = 50;
 const SEEK_MS_MAX = 1000;
+/** A node that a cluster has answered is told by it whom to link with, and looks no more unless that takes long. */
+const SEEK_MS_HINTED = 5000;
 
 export class Incarnation implements Embodiment {
   readonly record: NodeRecord;
@@ -127,7 +129,8 @@ export class Incarnation implements Embodiment {
       .catch((problem: unknown) => this.#listener.failed(problem))
       .finally(() => {
         if (this.#ended) return;
-        this.#seeking = setTimeout(() => this.#seek(), this.#seekMs);
+        const isHinted = this.driver.process.cluster.hinted;
+        this.#seeking = setTimeout(() => this.#seek(), isHinted ? SEEK_MS_HINTED : this.#seekMs);
         this.#seekMs = Math.min(SEEK_MS_MAX, this.#seekMs * 1.5);
       });
   }

@@ -14,7 +14,7 @@ const dgram = require("node:dgram");
 const dns = require("node:dns");
 const net = require("node:net");
 
-const { host, port, periodMs, reportMs, stallMs, pauseMs, state } = workerData;
+const { host, port, periodMs, quietMs, reportMs, stallMs, pauseMs, state } = workerData;
 const STALL_BYTES = 4;
 const family = net.isIPv6(host) ? 6 : 4;
 const socket = dgram.createSocket(family === 6 ? "udp6" : "udp4");
@@ -53,6 +53,7 @@ function send() {
   const time = now();
   notice(time);
   const elapsed = (time - Atomics.load(state, 0)) | 0;
+  if (elapsed < quietMs) return;
   for (const peer of peers.values()) {
     if (peer.turns++ % 40 === 0) resolve(peer);
     if (peer.resolved === undefined) continue;

@@ -18,8 +18,9 @@ interface Watcher {
   next(id: NodeId, count?: number): Promise<void>;
 }
 
-async function watcher(id: NodeId, announce = true): Promise<Watcher> {
-  const liveness = await Liveness.start({ periodMs: 20 });
+/** It speaks all the time unless told. */
+async function watcher(id: NodeId, announce = true, quietMs = 0): Promise<Watcher> {
+  const liveness = await Liveness.start({ periodMs: 20, quietMs });
   closers.push(() => liveness.close());
   const heard: { id: NodeId; stalledMs: number }[] = [];
   const waiting = new Set<(id: NodeId) => void>();
@@ -50,6 +51,14 @@ describe("liveness", () => {
     await Promise.all([one.next("b#1", 3), other.next("a#1", 3)]);
     expect(one.heard[2]).toEqual({ id: "b#1", stalledMs: 0 });
     expect(one.liveness.counters.dropped).toBe(0);
+  });
+
+  it("says nothing for a main thread that runs", async () => {
+    const [one, other] = [await watcher("a#1"), await watcher("b#1", true, 60_000)];
+    one.liveness.watch(other.record);
+    other.liveness.watch(one.record);
+    await other.next("a#1", 3);
+    expect(one.heard).toEqual([]);
   });
 
   it("keeps what is watched before it is announced", async () => {

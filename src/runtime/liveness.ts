@@ -1,7 +1,7 @@
 /**
- * Tells a process whose event loop is stalled from one that is dead. A worker thread with a UDP socket of its own sends
- * every watched node a small datagram several times a second, no matter what the main thread does; it says for how long
- * the main thread has not come round. Received datagrams are reported to the main thread in batches, with their age, so
+ * Tells a process whose event loop is stalled from one that is dead. While the main thread does not come round, a worker
+ * thread with a UDP socket of its own sends every watched node a small datagram several times a second, which says for how
+ * long. As long as the main thread runs, its own frames show that it lives, and the worker is silent. Received datagrams are reported to the main thread in batches, with their age, so
  * that a node that was itself stalled does not take old news for new.
  *
  *     0  u32 stalled for, ms     8  the sender's id, then the receiver's: each its length and its UTF-8
@@ -26,11 +26,14 @@ export interface LivenessOptions {
   readonly port?: number;
   /** How often each watched node gets a datagram. */
   readonly periodMs?: number;
+  /** A main thread that came round within this time needs nobody to speak for it. */
+  readonly quietMs?: number;
 }
 
 /** How often the main thread shows that it runs, and how late it may be before it counts as stalled. */
 const PROGRESS_MS = 50;
 const STALL_MS = 150;
+const QUIET_MS = 300;
 /** The most that a datagram waits in the worker before it is reported. */
 const REPORT_MS = 100;
 /** A report that reached the main thread later than this says nothing about now. */
@@ -100,6 +103,7 @@ export class Liveness {
         host,
         port,
         periodMs: options.periodMs ?? 250,
+        quietMs: options.quietMs ?? QUIET_MS,
         reportMs: REPORT_MS,
         stallMs: STALL_MS,
         pauseMs: PAUSE_MS,

@@ -77,6 +77,8 @@ export class Cluster implements AgreementHost {
   readonly #complaints = new Map<NodeId, ReadonlyMap<NodeId, number>>();
   readonly #linked = new Map<NodeId, NodeRecord>();
   readonly #joiners = new Map<NodeId, Joiner>();
+  /** As a joiner: the nodes of a cluster that have told whom to link with. */
+  readonly #hintedBy = new Set<NodeId>();
   readonly #leavers = new Set<NodeId>();
   /** Incarnations that a view has left out; they are told so when they come back. */
   readonly #removed = new Set<NodeId>();
@@ -128,6 +130,11 @@ export class Cluster implements AgreementHost {
 
   get linked(): ReadonlyMap<NodeId, NodeRecord> {
     return this.#linked;
+  }
+
+  /** Whether a cluster knows that this node wants to become one of it, and tells it whom to link with. */
+  get hinted(): boolean {
+    return this.#view === undefined && this.#hintedBy.size > 0;
   }
 
   /** Whether new connections from this incarnation are pointless: the cluster has gone on without it. */
@@ -204,8 +211,9 @@ export class Cluster implements AgreementHost {
 
   linkDown(id: NodeId, gone: boolean, now: number): void {
     this.#passTime(now);
-    this.#detector.linkDown(id, gone);
+    this.#detector.linkDown(id, gone, now);
     this.#linked.delete(id);
+    this.#hintedBy.delete(id);
     this.#founding?.linkDown(id, gone);
     if (!gone) return;
     this.#joiners.delete(id);
@@ -243,7 +251,9 @@ export class Cluster implements AgreementHost {
         this.#joinRefused(message.code, message.detail);
         break;
       case "clusterHint":
-        if (this.#view === undefined) for (const peer of message.nodes) this.#link(peer);
+        if (this.#view !== undefined) break;
+        this.#hintedBy.add(from);
+        for (const peer of message.nodes) this.#link(peer);
         break;
       case "leaveCluster":
         this.#leavers.add(from);

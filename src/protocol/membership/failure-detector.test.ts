@@ -33,9 +33,9 @@ describe("FailureDetector", () => {
 
   test("an address that nobody listens at is suspect at once, until the link is up again", () => {
     const detector = watching();
-    detector.linkDown(b, false);
+    detector.linkDown(b, false, 0);
     expect(detector.suspects(b, 1)).toBe(false);
-    detector.linkDown(b, true);
+    detector.linkDown(b, true, 0);
     expect(detector.suspects(b, 1)).toBe(true);
     detector.linkUp(b, 2);
     expect(detector.suspects(b, 3)).toBe(false);
@@ -54,7 +54,7 @@ describe("FailureDetector", () => {
 
   test("an own pause does not excuse those who are known to be gone", () => {
     const detector = watching();
-    detector.linkDown(b, true);
+    detector.linkDown(b, true, 0);
     detector.tick(9000);
     expect(detector.suspected(9000)).toEqual([b]);
   });
@@ -80,12 +80,15 @@ describe("FailureDetector", () => {
     expect(detector.suspects(c, 20_000)).toBe(false);
   });
 
-  test("who sends no heartbeats is not missed while its link is up", () => {
+  test("who sends no heartbeats is not missed while its link is up, nor for the failure time after that", () => {
     const detector = watching((id) => id !== c);
     pass(detector, 0, 60_000, [b]);
     expect(detector.suspects(c, 60_000)).toBe(false);
-    detector.linkDown(c, true);
-    expect(detector.suspects(c, 60_000)).toBe(true);
+    detector.linkDown(c, false, 60_000);
+    expect(detector.suspects(c, 62_999)).toBe(false);
+    expect(detector.suspects(c, 63_000)).toBe(true);
+    detector.linkDown(c, true, 63_000);
+    expect(detector.suspects(c, 63_000)).toBe(true);
   });
 
   test("a new view keeps the silence of those who stay, and gives those time whose heartbeats only begin", () => {
@@ -108,7 +111,7 @@ describe("FailureDetector", () => {
     detector.heard(a, 5);
     detector.alive(a, 0, 5);
     detector.linkUp(a, 5);
-    detector.linkDown(a, true);
+    detector.linkDown(a, true, 5);
     expect(detector.suspects(a, 10_000)).toBe(false);
     expect(detector.heardAt(a)).toBe(Number.NEGATIVE_INFINITY);
   });

@@ -81,9 +81,11 @@ export class FailureDetector {
   }
 
   /** The link is down; `gone` when that proves that the incarnation does not live or cannot be resumed with. */
-  linkDown(id: NodeId, gone: boolean): void {
+  linkDown(id: NodeId, gone: boolean, now: number): void {
     const peer = this.#peers.get(id);
     if (peer === undefined) return;
+    // Nothing was expected of it as long as the link was up.
+    if (peer.linked && !peer.monitored) peer.heardAt = now;
     peer.linked = false;
     if (gone) peer.gone = true;
   }

@@ -69,11 +69,7 @@ describe("a process", () => {
     one.sink.call((network) => network.link(record));
     await one.sink.first("up");
     await one.sink.first("alive", ({ id, stalledMs }) => id === "b#1" && stalledMs >= 1500);
-    // It recovers.
-    const told = one.sink.told.length;
-    await one.sink.until(() => one.sink.told.slice(told).some((each) => each.kind === "alive" && each.stalledMs === 0));
-    const stalls = one.sink.told.flatMap((each) => (each.kind === "alive" ? [each.stalledMs] : []));
-    const blocked = stalls.filter((stalledMs) => stalledMs > 0);
+    const blocked = one.sink.told.flatMap((each) => (each.kind === "alive" ? [each.stalledMs] : []));
     expect(blocked.length).toBeGreaterThanOrEqual(3);
     expect(blocked).toEqual(blocked.toSorted((left, right) => left - right));
     expect(one.sink.count("down")).toBe(0);

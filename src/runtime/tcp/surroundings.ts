@@ -48,7 +48,7 @@ export const DEFAULT_LIMITS: Limits = {
   redialMsMin: 20,
   redialMsMax: 500,
   acknowledgeBytes: 256 * 1024,
-  acknowledgeMs: 50,
+  acknowledgeMs: 1000,
   pulseMs: 1000,
   silentPulsesMax: 3,
   handedBytesMax: 256 * 1024,

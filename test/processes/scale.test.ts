@@ -1,0 +1,91 @@
+/** Many processes in one cluster and one group: how they come together, and what the end of one costs the others. */
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { type ClusterView, nodeName } from "../../src/protocol/view.ts";
+import { type MemberProcess, monotonicMs } from "./member-process.ts";
+import { areNames, figure, Trial } from "./trial.ts";
+
+const COUNT = 40;
+const NAMES = Array.from({ length: COUNT }, (_, index) => `n${index}`);
+/** A figure is for a machine with nothing else to do; the test is for all. */
+const PATIENCE_MS = 120_000;
+
+let trial: Trial;
+
+beforeEach(() => {
+  trial = new Trial();
+});
+
+afterEach(() => trial.end());
+
+/** When the process was first in a cluster view and in a group view of just these nodes, after event number `from`. */
+async function gathered(member: MemberProcess, names: readonly string[], from = 0): Promise<number> {
+  const isAll = (kind: "cluster" | "view"): number | undefined => {
+    for (const event of member.events.slice(from)) {
+      if (event.kind !== kind) continue;
+      if (event.kind === "view" && areNames(event.view, names)) return event.at;
+      if (event.kind === "cluster" && event.view.nodes.length === names.length) return event.at;
+    }
+    return undefined;
+  };
+  return await member.until(
+    `views of ${names.length} nodes`,
+    () => {
+      const [cluster, group] = [isAll("cluster"), isAll("view")];
+      return cluster === undefined || group === undefined ? undefined : Math.max(cluster, group);
+    },
+    PATIENCE_MS,
+  );
+}
+
+const numbersOf = (members: readonly MemberProcess[], kind: "cluster" | "view", froms: readonly number[]): number[] => {
+  const numbers = members.flatMap(({ events }, index) =>
+    events.slice(froms[index] ?? 0).flatMap((event) => (event.kind === kind ? [event.view.number] : [])),
+  );
+  return [...new Set(numbers)];
+};
+
+describe("forty processes", () => {
+  it(
+    "that start at once are soon in one view and one group; the end of any one makes one view more",
+    async () => {
+      const spawnedAt = monotonicMs();
+      const members = await Promise.all(NAMES.map((name) => trial.launch(name)));
+      const startedAt = monotonicMs();
+      await Promise.all(
+        members.map(async (member) => {
+          await member.call("start", { name: member.name, discovery: trial.discovery });
+          await member.call("join", "ledger");
+        }),
+      );
+      const formedAt = Math.max(...(await Promise.all(members.map((member) => gathered(member, NAMES)))));
+      figure(`${COUNT} processes in one view and one group, from their first instruction, ms`, formedAt - spawnedAt);
+      figure(`the same from start(), all at once, ms`, formedAt - startedAt);
+      const noneYet = members.map(() => 0);
+      figure(
+        "cluster views and group views on the way",
+        [numbersOf(members, "cluster", noneYet).length, numbersOf(members, "view", noneYet).length].join(" and "),
+      );
+
+      // The youngest, which only uses the directory, then the oldest, which leads everything.
+      let living = members;
+      for (const age of [-1, 0]) {
+        const { view } = await (living[0] as MemberProcess).call<{ readonly view: ClusterView }>("cluster");
+        const victim = living.find(({ name }) => name === nodeName(view.nodes.at(age)?.id ?? ""));
+        if (victim === undefined) throw new Error("a view of others");
+        living = living.filter((member) => member !== victim);
+        const names = living.map((member) => member.name);
+        const froms = living.map(({ events }) => events.length);
+        const killedAt = await victim.kill();
+        const at = await Promise.all(living.map((member, index) => gathered(member, names, froms[index])));
+        figure(`SIGKILL of one of ${names.length + 1} to the views without it at all, ms`, Math.max(...at) - killedAt);
+        expect(numbersOf(living, "cluster", froms)).toHaveLength(1);
+        expect(numbersOf(living, "view", froms)).toHaveLength(1);
+      }
+      await living[0]?.call("send", "ledger", "safeSend", "append", 0, 0);
+      await trial.settle(living);
+      const history = trial.judge({ quiescent: true });
+      expect(history.filter(({ kind }) => kind === "exclude")).toEqual([]);
+    },
+    PATIENCE_MS * 2,
+  );
+});
