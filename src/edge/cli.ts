@@ -8,6 +8,7 @@ import { Command, CommanderError } from "commander";
 import { CoterieError } from "../group/errors.ts";
 import { addDemo } from "./demo/command.ts";
 import { EXIT, type Exit } from "./exit.ts";
+import { addLog } from "./log/command.ts";
 import { Output } from "./output.ts";
 import { addSimulate } from "./simulate/command.ts";
 import { addStatus } from "./status/command.ts";
@@ -26,6 +27,7 @@ async function main(args: readonly string[]): Promise<void> {
     .configureOutput({ outputError: () => {} })
     .exitOverride();
   addDemo(program);
+  addLog(program);
   addSimulate(program);
   addStatus(program);
   if (args.length === 0) {

@@ -1,5 +1,5 @@
 /**
- * The four doors between the core and the world. The driver is the same in production and in simulation; only what
+ * The doors between the core and the world. The driver is the same in production and in simulation; only what
  * stands behind these interfaces differs.
  */
 import type { NodeId, NodeRecord } from "../protocol/view.ts";
@@ -92,4 +92,31 @@ export interface Timers {
 export interface Entropy {
   /** 32 unpredictable bits. */
   word(): number;
+}
+
+/** Why a disk did not do what it was told. After `failed` nothing that was written since the last success may be relied on. */
+export interface DiskProblem {
+  readonly code: "full" | "failed";
+  readonly detail: string;
+}
+
+/** A folder of files of fixed length. Callbacks come one at a time, never from within a call. */
+export interface Disk {
+  names(): readonly string[];
+  /** An existing file. Throws when it cannot be opened. */
+  open(name: string): DiskFile;
+  /** Makes a file of zeros; it is on disk, and so is its name, when `done` is called without a problem. */
+  create(name: string, bytes: number, done: (problem: DiskProblem | undefined) => void): void;
+  /** Gives the room back; the file may still be there after a crash. */
+  remove(name: string): void;
+}
+
+export interface DiskFile {
+  readonly name: string;
+  readonly bytes: number;
+  /** What is there; bytes that cannot be read come as zeros. Used while nothing waits: at recovery, and to serve a peer. */
+  read(at: number, length: number): Uint8Array;
+  /** On disk when `done` is called without a problem. The bytes must not change until then. */
+  write(at: number, bytes: Uint8Array, done: (problem: DiskProblem | undefined) => void): void;
+  close(): void;
 }

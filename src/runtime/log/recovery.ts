@@ -1,0 +1,153 @@
+/**
+ * What a log's files say after a crash. Only one write is ever under way, so a batch that is not intact is one of two
+ * things: the last one, which was never acknowledged, and then nothing of this use of the files follows it; or a damaged
+ * one, which intact later batches prove to have been acknowledged. The first is cut off. The second is a range of
+ * positions that this log must get from elsewhere, and never serves.
+ */
+import type { Disk, DiskFile } from "../ports.ts";
+import type { BatchHead, LogId } from "./batch.ts";
+import { batchAt, nextBatch, Segment } from "./segment.ts";
+
+/** Positions from `from` up to but not including `to`. */
+export interface Range {
+  readonly from: number;
+  readonly to: number;
+}
+
+export interface Damage extends Range {
+  /** Where the batches were, as far as that is known: for whoever repairs them in their place. */
+  readonly segment: number;
+  readonly at: number;
+  readonly bytes: number;
+  /** The number of the first damaged batch, and how many there were. */
+  readonly batch: number;
+  readonly batches: number;
+}
+
+export interface Recovered {
+  /** Undefined when nothing was ever written. */
+  readonly id: LogId | undefined;
+  /** In use, by number. */
+  readonly segments: Segment[];
+  readonly spares: DiskFile[];
+  readonly damage: Damage[];
+  /** Records below this position are not needed. */
+  readonly floor: number;
+  readonly nextPosition: number;
+  readonly nextBatch: number;
+}
+
+export const SEGMENT_NAME = /^segment-(\d{1,9})\.log$/;
+
+export function recover(disk: Disk): Recovered {
+  const files = disk
+    .names()
+    .filter((name) => SEGMENT_NAME.test(name))
+    .sort()
+    .map((name) => disk.open(name));
+  const used: Segment[] = [];
+  const spares: DiskFile[] = [];
+  for (const file of files) {
+    const number = numberOf(file);
+    if (number === 0) spares.push(file);
+    else used.push(new Segment(file, number));
+  }
+  used.sort((a, b) => a.number - b.number);
+  const walk = new Walk();
+  for (const segment of used) walk.segment(segment);
+  const { floor } = walk;
+  // A segment whose records are all below the floor may be overwritten at any time; what is missing there is not missed.
+  const segments = used.filter((segment) => segment === used.at(-1) || segment.next > floor);
+  for (const segment of used) if (!segments.includes(segment)) spares.push(segment.file);
+  const damage = walk.damage.map((each) => ({ ...each, from: Math.max(each.from, floor) }));
+  const begins = segments[0]?.first ?? floor;
+  const isFirstKnown = damage.some(({ to }) => to === begins);
+  // A whole file is gone.
+  if (begins > floor && begins !== Number.POSITIVE_INFINITY && !isFirstKnown) {
+    damage.unshift({ from: floor, to: begins, segment: 0, at: 0, bytes: 0, batch: 0, batches: 0 });
+  }
+  return {
+    id: walk.id,
+    segments,
+    spares,
+    damage: damage.filter(({ from, to }) => to > from),
+    floor,
+    nextPosition: walk.position,
+    nextBatch: walk.batch,
+  };
+}
+
+/** The number of the newest use of a file: that of its first batch, or, if that is damaged, the highest in it. */
+function numberOf(file: DiskFile): number {
+  const first = batchAt(file, 0);
+  if (first !== undefined) return first.head.segment;
+  let highest = 0;
+  nextBatch(file, 0, ({ segment }) => {
+    highest = Math.max(highest, segment);
+    return false;
+  });
+  return highest;
+}
+
+/** The rest of a segment behind its last batch. */
+function placeBehind({ number, end, file }: Segment): Pick<Damage, "segment" | "at" | "bytes"> {
+  return { segment: number, at: end, bytes: file.bytes - end };
+}
+
+/** Goes through the segments in order, and notes where a batch should be and is not. */
+class Walk {
+  id: LogId | undefined;
+  position = 0;
+  batch = 0;
+  floor = 0;
+  readonly damage: Damage[] = [];
+  #begun = false;
+  /** Where the last batch was. */
+  #before: Segment | undefined;
+
+  segment(segment: Segment): void {
+    const { file, number } = segment;
+    for (;;) {
+      const from = segment.end;
+      const found = nextBatch(file, from, (head) => {
+        return head.segment === number && head.number >= this.batch && this.#isOfThisLog(head);
+      });
+      if (found === undefined) return;
+      const isHere = found.at > from || this.#before === undefined;
+      const place = isHere
+        ? { segment: number, at: from, bytes: found.at - from }
+        : placeBehind(this.#before as Segment);
+      this.#expect(found.head, place);
+      segment.add(found.at, found.head);
+      this.#pass(found.head);
+      this.#before = segment;
+    }
+  }
+
+  #isOfThisLog({ id }: BatchHead): boolean {
+    return this.id === undefined || (this.id[0] === id[0] && this.id[1] === id[1]);
+  }
+
+  #expect({ first, number }: BatchHead, place: Pick<Damage, "segment" | "at" | "bytes">): void {
+    if (this.#begun && number !== this.batch) {
+      this.damage.push({
+        from: this.position,
+        to: first,
+        batch: this.batch,
+        batches: number - this.batch,
+        ...place,
+      });
+    } else if (!this.#begun && place.bytes > 0) {
+      // The beginning of the oldest segment: what was there is known only to lie before this batch.
+      this.damage.push({ from: 0, to: first, batch: 0, batches: number, ...place });
+    }
+  }
+
+  #pass({ id, first, count, number, floor }: BatchHead): void {
+    this.#begun = true;
+    this.id ??= id;
+    this.position = first + count;
+    this.batch = number + 1;
+    this.floor = Math.max(this.floor, floor);
+  }
+}

@@ -1,0 +1,254 @@
+/** The log on simulated disks: whatever happens to the disk, what was acknowledged is served, and nothing else ever is. */
+import { crc32 } from "node:zlib";
+import { describe, expect, test } from "vitest";
+import { Random } from "../base/random.ts";
+import { Log, type LogListener } from "../runtime/log/log.ts";
+import { SimulatedDisk } from "./disk.ts";
+
+const SEGMENT_BYTES = 64 * 1024;
+const OPTIONS = { segmentBytes: SEGMENT_BYTES, waitingBytesMax: 1024 * 1024, id: [7, 9] as const };
+
+/** A disk whose answers come when the test says so. */
+class Bench {
+  readonly random: Random;
+  readonly disk: SimulatedDisk;
+  #queue: (() => void)[] = [];
+  readonly statuses: string[] = [];
+  rooms = 0;
+
+  constructor(seed: number) {
+    this.random = new Random(seed);
+    this.disk = new SimulatedDisk({ later: (_, action) => this.#queue.push(action), random: this.random });
+  }
+
+  get waiting(): number {
+    return this.#queue.length;
+  }
+
+  step = (): void => {
+    this.#queue.shift()?.();
+  };
+
+  settle(): void {
+    for (let steps = 0; this.#queue.length > 0 && steps < 10_000; steps++) this.step();
+  }
+
+  open(listener: Partial<LogListener> = {}): Log {
+    return new Log(this.disk, OPTIONS, {
+      persisted: () => {},
+      statusChanged: (status) => this.statuses.push(status),
+      room: () => this.rooms++,
+      ...listener,
+    });
+  }
+
+  crash(): void {
+    this.disk.crash();
+    this.#queue = [];
+  }
+}
+
+function recordOf(random: Random, position: number): Uint8Array {
+  const bytes = new Uint8Array(random.pick([0, 1, 30, 100, 3000, 9000, 20_000, 70_000]));
+  for (let at = 0; at < bytes.length; at++) bytes[at] = position + at;
+  return bytes;
+}
+
+/** What a record says, in a few letters. */
+function gist(record: Uint8Array): string {
+  return `${record.length} bytes, ${crc32(record)}`;
+}
+
+function contentOf(log: Log): string[] {
+  return [...log.read(log.floor)].map(gist);
+}
+
+describe("a log", () => {
+  test("gives back what was appended, in order, also after it was opened again", () => {
+    const bench = new Bench(1);
+    const log = bench.open();
+    const records = Array.from({ length: 300 }, (_, position) => recordOf(bench.random, position));
+    for (const [position, record] of records.entries()) {
+      expect(log.append(record)).toBe(position);
+      if (bench.random.chance(0.3)) log.flush();
+      if (bench.random.chance(0.3)) bench.step();
+    }
+    log.flush();
+    bench.settle();
+    expect(log.durable).toBe(300);
+    expect(contentOf(log)).toEqual(records.map(gist));
+    expect(contentOf(bench.open())).toEqual(records.map(gist));
+    expect([...log.read(117, 119)].map(gist)).toEqual(records.slice(117, 119).map(gist));
+  });
+
+  test("what was acknowledged survives a crash between any two steps of the disk, and nothing else appears", () => {
+    for (let seed = 1; seed <= 300; seed++) {
+      const bench = new Bench(seed);
+      const { random } = bench;
+      const appended: Uint8Array[] = [];
+      let acknowledged = 0;
+      for (let life = 0; life < 4; life++) {
+        const log = bench.open({
+          persisted: (upTo) => {
+            acknowledged = upTo;
+          },
+        });
+        expect(log.damage, `seed ${seed}, life ${life}`).toEqual([]);
+        expect(log.next).toBeGreaterThanOrEqual(acknowledged);
+        // More than what was acknowledged may have come to the disk, but only what was appended.
+        expect(contentOf(log), `seed ${seed}, life ${life}`).toEqual(appended.slice(log.floor, log.next).map(gist));
+        appended.length = log.next;
+        acknowledged = log.next;
+        for (let actions = random.between(0, 60); actions > 0; actions--) act(log, bench, appended);
+        bench.crash();
+      }
+    }
+  });
+
+  test("a damaged record is told from one that was never acknowledged, is not served, and can be put back", () => {
+    let repaired = 0;
+    for (let seed = 1; seed <= 200; seed++) {
+      const bench = new Bench(seed);
+      const { random } = bench;
+      const appended: Uint8Array[] = [];
+      const log = bench.open();
+      for (let actions = 0; actions < 80; actions++) act(log, bench, appended);
+      log.flush();
+      bench.settle();
+      const names = bench.disk.names();
+      for (let flips = random.between(1, 3); flips > 0; flips--) {
+        bench.disk.flip(random.pick(names), random.below(SEGMENT_BYTES));
+      }
+      const again = bench.open();
+      // Without later ones to prove that it was acknowledged, a damaged last batch is taken for a torn one.
+      expect(again.next).toBeLessThanOrEqual(appended.length);
+      const lost = again.damage.flatMap(({ from, to }) =>
+        Array.from({ length: to - from }, (_, index) => from + index),
+      );
+      for (let position = again.floor; position < again.next; position++) {
+        const [record] = again.read(position, position + 1);
+        if (lost.includes(position)) expect(record).toBeUndefined();
+        else
+          expect(gist(record as Uint8Array), `seed ${seed}, ${position}`).toBe(gist(appended[position] as Uint8Array));
+      }
+      for (const damage of [...again.damage]) {
+        again.repair(damage, appended.slice(damage.from, damage.to), (problem) => {
+          if (problem === undefined) repaired++;
+        });
+      }
+      bench.settle();
+      const last = bench.open();
+      expect(last.damage.length).toBe(again.damage.length);
+      if (last.damage.length === 0) expect(contentOf(last)).toEqual(appended.slice(last.floor, last.next).map(gist));
+    }
+    expect(repaired).toBeGreaterThan(30);
+  });
+
+  test("damage that comes later is found when it is read, and by scrubbing", () => {
+    const bench = new Bench(5);
+    const log = bench.open();
+    for (let position = 0; position < 40; position++) {
+      log.append(new Uint8Array(9000).fill(position));
+      log.flush();
+      bench.settle();
+    }
+    expect(log.segmentCount).toBeGreaterThan(3);
+    expect(log.scrub(0)).toBe(true);
+    bench.disk.flip("segment-000001.log", 5000);
+    expect(log.scrub(0)).toBe(false);
+    expect(log.damage).toMatchObject([{ from: 0, to: 1 }]);
+    bench.disk.flip("segment-000002.log", 100);
+    const [firstOfSecond = 0] = [6, 5, 4, 7].filter((position) => [...log.read(position, position + 1)].length === 0);
+    expect(firstOfSecond).toBeGreaterThan(0);
+    expect(log.damage).toHaveLength(2);
+  });
+
+  test("a file that is gone is damage too", () => {
+    const bench = new Bench(6);
+    const log = bench.open();
+    for (let position = 0; position < 40; position++) {
+      log.append(new Uint8Array(9000).fill(position));
+      log.flush();
+      bench.settle();
+    }
+    bench.disk.remove("segment-000003.log");
+    const [damage] = bench.open().damage;
+    expect(damage?.to).toBeGreaterThan(damage?.from ?? 0);
+    bench.disk.remove("segment-000001.log");
+    expect(bench.open().damage[0]).toMatchObject({ from: 0 });
+  });
+
+  test("segments below the floor are used again, once the floor is on disk", () => {
+    const bench = new Bench(7);
+    const log = bench.open();
+    for (let position = 0; position < 400; position++) {
+      log.append(new Uint8Array(9000).fill(position));
+      log.flush();
+      bench.settle();
+      log.truncate(log.durable - Math.min(5, log.durable));
+    }
+    expect(bench.disk.names().length).toBeLessThanOrEqual(6);
+    const again = bench.open();
+    expect(again.damage).toEqual([]);
+    expect(again.floor).toBeGreaterThan(380);
+    expect([...again.read(again.floor)].every((record, index) => record[0] === ((again.floor + index) & 0xff))).toBe(
+      true,
+    );
+  });
+
+  test("a full disk holds it back, and it goes on by itself when there is room", () => {
+    const bench = new Bench(8);
+    bench.disk.capacityBytes = SEGMENT_BYTES * 2;
+    const log = bench.open();
+    bench.settle();
+    for (let position = 0; log.hasRoom; position++) {
+      log.append(new Uint8Array(9000).fill(position));
+      log.flush();
+      bench.settle();
+    }
+    expect(bench.statuses).toEqual(["full"]);
+    const before = log.durable;
+    log.retry();
+    bench.settle();
+    expect(log.durable).toBe(before);
+    bench.disk.capacityBytes = SEGMENT_BYTES * 100;
+    log.retry();
+    bench.settle();
+    expect(bench.statuses).toEqual(["full", "ok"]);
+    expect(log.durable).toBe(log.next);
+    expect(bench.rooms).toBe(1);
+    expect(contentOf(bench.open())).toHaveLength(log.next);
+  });
+
+  test("a disk that fails ends it: nothing more is acknowledged", () => {
+    const bench = new Bench(9);
+    const acknowledged: number[] = [];
+    const log = bench.open({ persisted: (upTo) => acknowledged.push(upTo) });
+    bench.settle();
+    log.append(Uint8Array.of(1));
+    log.flush();
+    bench.settle();
+    bench.disk.failing = true;
+    for (let value = 2; value < 5; value++) {
+      log.append(Uint8Array.of(value));
+      log.flush();
+      bench.settle();
+    }
+    expect(bench.statuses).toEqual(["failed"]);
+    expect(acknowledged).toEqual([1]);
+    expect(log.durable).toBe(1);
+    expect(contentOf(bench.open())).toEqual([gist(Uint8Array.of(1))]);
+  });
+});
+
+/** One random action: mostly appending; writing, a step of the disk, or giving old records up. */
+function act(log: Log, { random, step }: { random: Random; step: () => void }, appended: Uint8Array[]): void {
+  const die = random.below(10);
+  if (die < 4) {
+    const record = recordOf(random, appended.length);
+    appended.push(record);
+    log.append(record);
+  } else if (die < 6) log.flush();
+  else if (die < 9) step();
+  else if (random.chance(0.2)) log.truncate(random.between(log.floor, log.durable));
+}
