@@ -8,6 +8,7 @@ import { Command, CommanderError } from "commander";
 import { CoterieError } from "../group/errors.ts";
 import { addDemo } from "./demo/command.ts";
 import { EXIT, type Exit } from "./exit.ts";
+import { addExplore } from "./explore/command.ts";
 import { addLog } from "./log/command.ts";
 import { Output } from "./output.ts";
 import { addSimulate } from "./simulate/command.ts";
@@ -29,6 +30,7 @@ async function main(args: readonly string[]): Promise<void> {
   addDemo(program);
   addLog(program);
   addSimulate(program);
+  addExplore(program);
   addStatus(program);
   if (args.length === 0) {
     process.stdout.write(program.helpInformation());

@@ -28,21 +28,27 @@ export interface CounterHooks {
   readonly session: number;
   readonly now: () => number;
   readonly history: HistorySink;
-  readonly names: MessageNames;
+  readonly names: Names;
   readonly ended: (how: Ending) => void;
   readonly joined: () => void;
 }
 
-/** The names of a run's messages. On the wire a message carries the number of its name: 1, 2, … */
-export class MessageNames {
+/** The names of a run's messages. On the wire a message carries the number of its name. */
+export interface Names {
+  /** A name that is unique in the whole run: who made the message, and its number. */
+  mint(node: NodeId, session: number, number: number): number;
+  /** "" when there is no such message. */
+  at(number: number): string;
+}
+
+/** Names by a table that all nodes share: 1, 2, … */
+export class MessageNames implements Names {
   readonly #names: string[] = [""];
 
-  /** A name that is unique in the whole run: who made the message, and its number. */
   mint(node: NodeId, session: number, number: number): number {
     return this.#names.push(`${node}:${session}.${number}`) - 1;
   }
 
-  /** "" when there is no such message. */
   at(number: number): string {
     return this.#names[number] ?? "";
   }

@@ -3,10 +3,11 @@
  * loads `simulate` from there. The simulation needs no npm package, so that the copy runs anywhere; nothing of it stays
  * on the disk once it is loaded. This is a tool around the simulation: the runs themselves stay deterministic.
  */
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import type { explore } from "./explore/explore.ts";
 import type { Mutant } from "./mutants.ts";
 import type { SimulationOptions, SimulationResult } from "./simulate.ts";
 
@@ -49,27 +50,41 @@ export function flawOf(mutant: Mutant): string | undefined {
 
 /** The package's `simulate` with this bug. */
 export async function plant(mutant: Mutant): Promise<Simulate> {
-  const flaw = flawOf(mutant);
-  if (flaw !== undefined) throw new Error(`mutant ${mutant.name}: ${flaw}`);
+  const { simulate } = await loadCopy<{ simulate: Simulate }>("simulation/simulate.js", mutant, false);
+  return simulate;
+}
+
+/** The package's `explore`, which needs a copy with open fields, with a bug or as it is. */
+export async function openExplorer(mutant?: Mutant): Promise<typeof explore> {
+  return (await loadCopy<{ explore: typeof explore }>("simulation/explore/explore.js", mutant, true)).explore;
+}
+
+/** A module out of a copy of the compiled package, with a bug, and with private fields that anybody can see (`#name` is `$name`). */
+async function loadCopy<M>(module: string, mutant: Mutant | undefined, isOpen: boolean): Promise<M> {
+  const flaw = mutant === undefined ? undefined : flawOf(mutant);
+  if (flaw !== undefined) throw new Error(`mutant ${mutant?.name}: ${flaw}`);
   const folder = mkdtempSync(join(tmpdir(), "coterie-mutant-"));
   try {
-    for (const layer of LAYERS) {
-      const isNeeded = (path: string): boolean => !path.endsWith(".d.ts");
-      cpSync(join(compiledPackage(), layer), join(folder, layer), { recursive: true, filter: isNeeded });
+    for (const path of modules()) {
+      // Nobody is to look for the source maps of a copy.
+      const text = readFileSync(join(compiledPackage(), path), "utf8").replace(/\/\/# sourceMappingURL=.*/, "");
+      const changed = path === mutant?.file ? text.replace(mutant.find, () => mutant.replace) : text;
+      mkdirSync(dirname(join(folder, path)), { recursive: true });
+      writeFileSync(join(folder, path), isOpen ? changed.replace(/#(?=[A-Za-z])/g, "$$") : changed);
     }
     writeFileSync(join(folder, "package.json"), '{ "type": "module" }\n');
-    const path = join(folder, mutant.file);
-    writeFileSync(
-      path,
-      readFileSync(path, "utf8").replace(mutant.find, () => mutant.replace),
-    );
-    const loaded = (await import(pathToFileURL(join(folder, "simulation", "simulate.js")).href)) as {
-      simulate: Simulate;
-    };
-    return loaded.simulate;
+    return (await import(pathToFileURL(join(folder, module)).href)) as M;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** The compiled modules that a simulation may need. */
+function modules(): string[] {
+  return LAYERS.flatMap((layer) => {
+    const names = readdirSync(join(compiledPackage(), layer), { recursive: true, encoding: "utf8" });
+    return names.filter((name) => name.endsWith(".js")).map((name) => join(layer, name));
+  });
 }
 
 /** Runs seeds until one shows the mutant's bug as a violation of the property that it is to violate. */
