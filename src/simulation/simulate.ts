@@ -17,7 +17,10 @@ export interface SimulationOptions {
   /** How long traffic and faults go on, in simulated milliseconds. */
   readonly durationMs?: number;
   readonly faults?: readonly FaultKind[];
+  /** Of each member, on average; drawn from the seed if it is not given. */
   readonly updatesPerSecond?: number;
+  /** Between two faults, on average; drawn from the seed if it is not given. */
+  readonly faultsEveryMs?: number;
 }
 
 export interface Failure {
@@ -56,7 +59,8 @@ export function simulate(options: SimulationOptions): SimulationResult {
   const names = Array.from({ length: members }, (_, index) => String.fromCharCode(97 + index));
   const traffic = new Traffic(world, { groups: plan.chance(0.3) ? ["g", "h"] : ["g"], updatesPerSecond });
   const kinds = options.faults ?? chosenKinds(plan);
-  const faults = new Faults(world, traffic, { names, kinds, everyMs: plan.pick([250, 900, 2500]) });
+  const everyMs = options.faultsEveryMs ?? plan.pick([250, 900, 2500]);
+  const faults = new Faults(world, traffic, { names, kinds, everyMs });
 
   const violations: Failure[] = [];
   let converged = false;

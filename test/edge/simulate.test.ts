@@ -28,6 +28,22 @@ describe("coterie simulate", () => {
     });
   });
 
+  test("how much is sent, and how often something fails, may be given", async () => {
+    const runs = await Promise.all(
+      [
+        ["--updates", "6", "--faults-every", "60000"],
+        ["--updates", "6000", "--faults-every", "200"],
+      ].map(async (args) => {
+        const { code, json } = await run(["simulate", "--seed", "3", "--duration", "5000", ...args, "--json"]);
+        expect(code).toBe(0);
+        return json as { readonly updatesDelivered: number; readonly faults: Readonly<Record<string, number>> };
+      }),
+    );
+    const [calm, busy] = runs;
+    expect(busy?.updatesDelivered).toBeGreaterThan((calm?.updatesDelivered ?? 0) * 5);
+    expect(Object.keys(busy?.faults ?? {}).length).toBeGreaterThan(Object.keys(calm?.faults ?? {}).length);
+  });
+
   test("the same seed is the same run: its trace hash says so, and another seed has another", async () => {
     const hashes = await Promise.all(
       ["5", "5", "6"].map(async (seed) => {

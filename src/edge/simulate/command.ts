@@ -22,6 +22,8 @@ interface Options {
   readonly members: number;
   readonly duration: number;
   readonly faults?: readonly FaultKind[];
+  readonly faultsEvery?: number;
+  readonly updates?: number;
   readonly mutant?: string;
   readonly listMutants?: boolean;
   readonly jobs: number;
@@ -47,8 +49,15 @@ export function addSimulate(program: Command): void {
     )
     .option("--from <seed>", "the first seed", wholeNumber("--from", 0, SEED_MAX), 1)
     .option("--members <count>", "nodes from the start; others come and go", wholeNumber("--members", 1, 15), 5)
-    .option("--duration <ms>", "simulated time of traffic and faults", wholeNumber("--duration", 100, 600_000), 12_000)
+    .option(
+      "--duration <ms>",
+      "simulated time of traffic and faults",
+      wholeNumber("--duration", 100, 86_400_000),
+      12_000,
+    )
     .option("--faults <list>", `these only, or none: ${FAULT_KINDS.join(", ")}`, wordList("--faults", FAULT_KINDS))
+    .option("--faults-every <ms>", "on average", wholeNumber("--faults-every", 10, 86_400_000))
+    .option("--updates <count>", "that each member sends in a minute, on average", wholeNumber("--updates", 1, 60_000))
     .option("--mutant <name>", "plant this bug, and stop as soon as a run shows it")
     .option("--list-mutants", "list the bugs that can be planted")
     .option("--jobs <count>", "threads", wholeNumber("--jobs", 1, 256), availableParallelism())
@@ -96,6 +105,8 @@ async function simulate(options: Options): Promise<Exit> {
         members: options.members,
         durationMs: options.duration,
         ...(options.faults === undefined ? {} : { faults: options.faults }),
+        ...(options.faultsEvery === undefined ? {} : { faultsEveryMs: options.faultsEvery }),
+        ...(options.updates === undefined ? {} : { updatesPerSecond: options.updates / 60 }),
       },
       mutant: mutant?.name,
       wanted: mutant?.violates,
@@ -150,11 +161,13 @@ function progressOf({ seeds, simulatedMs, violations }: Summary, wanted: number)
 }
 
 /** What to type to run a seed again, up to the seed. */
-function commandOf({ members, duration, faults, mutant }: Options): string {
+function commandOf({ members, duration, faults, faultsEvery, updates, mutant }: Options): string {
   const parts = ["coterie simulate"];
   if (members !== 5) parts.push(`--members ${members}`);
   if (duration !== 12_000) parts.push(`--duration ${duration}`);
   if (faults !== undefined) parts.push(`--faults ${faults.length === 0 ? "none" : faults.join(",")}`);
+  if (faultsEvery !== undefined) parts.push(`--faults-every ${faultsEvery}`);
+  if (updates !== undefined) parts.push(`--updates ${updates}`);
   if (mutant !== undefined) parts.push(`--mutant ${mutant}`);
   return `${parts.join(" ")} --seed`;
 }
