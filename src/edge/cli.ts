@@ -6,6 +6,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { CoterieError } from "../group/errors.ts";
+import { addCheck } from "./check/command.ts";
 import { addDemo } from "./demo/command.ts";
 import { EXIT, type Exit } from "./exit.ts";
 import { addExplore } from "./explore/command.ts";
@@ -31,6 +32,7 @@ async function main(args: readonly string[]): Promise<void> {
   addLog(program);
   addSimulate(program);
   addExplore(program);
+  addCheck(program);
   addStatus(program);
   if (args.length === 0) {
     process.stdout.write(program.helpInformation());

@@ -27,8 +27,11 @@ export interface StartOptions {
   readonly signal?: AbortSignal;
   /** Gets everything that has no caller to be told. Default: warnings and errors to the console. */
   readonly log?: Log;
-  /** Gets the events of the run, for the checkers of the model. Slow. */
-  readonly history?: HistorySink;
+  /**
+   * Gets the events of the run, for the checkers of the model; or a directory in which to write them, one file for each
+   * incarnation of the node. Default: the directory that COTERIE_HISTORY names, if it is set.
+   */
+  readonly history?: HistorySink | string;
 }
 
 type Check = (value: unknown) => string | undefined;
@@ -46,7 +49,10 @@ const CHECKS: { readonly [K in keyof Required<StartOptions>]: Check } = {
   directorySize: (value) => whole(value, 1, 15),
   signal: (value) => (value instanceof AbortSignal ? undefined : "is not an AbortSignal"),
   log: (value) => (typeof value === "function" ? undefined : "is not a function"),
-  history: (value) => (typeof value === "function" ? undefined : "is not a function"),
+  history: (value) =>
+    typeof value === "function" || (typeof value === "string" && value !== "")
+      ? undefined
+      : "is neither a function nor a directory",
 };
 
 const NAME = /^[A-Za-z0-9._-]{1,64}$/;

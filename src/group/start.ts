@@ -3,11 +3,13 @@
  */
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
+import type { HistorySink } from "../protocol/history.ts";
 import type { NodeRecord } from "../protocol/view.ts";
 import { type Discovery, DiscoveryError } from "../runtime/discovery/discovery.ts";
 import { defaultDirectory, rendezvous } from "../runtime/discovery/rendezvous.ts";
 import { seeds as seedDiscovery } from "../runtime/discovery/seeds.ts";
 import { closeOnTerminate } from "../runtime/graceful-exit.ts";
+import { HistoryFiles } from "../runtime/history-files.ts";
 import { Incarnation, NameTakenError } from "../runtime/incarnation.ts";
 import { realTimers } from "../runtime/real-clock.ts";
 import { type IncarnationListener, RunningNode } from "../runtime/running-node.ts";
@@ -21,6 +23,8 @@ const FAILURE_TIMEOUT_MS = 3000;
 const DIRECTORY_SIZE = 5;
 /** A node that was told where to look and finds nobody for so long gives up. */
 const START_TIMEOUT_MS = 30_000;
+/** Names a directory for histories, for programs that do not say. */
+const HISTORY_VARIABLE = "COTERIE_HISTORY";
 
 /**
  * Starts a node: it finds the cluster, or founds it, and resolves when it is a part of it. Rejects with a CoterieError:
@@ -30,25 +34,49 @@ export async function start(options: StartOptions = {}): Promise<Node> {
   const checked = checkOptions(options);
   const log = checked.log ?? consoleLog;
   const refusals = new Map<string, string>();
+  const { sink: history, close: closeHistory } = recording(checked.history ?? process.env[HISTORY_VARIABLE], log);
   let running: RunningNode | undefined;
   const timeout = AbortSignal.timeout(START_TIMEOUT_MS);
   const signals = [checked.signal, checked.founders === undefined ? timeout : undefined];
   try {
-    running = await openNode(checked, log, refusals, AbortSignal.any(signals.filter((signal) => signal !== undefined)));
+    const signal = AbortSignal.any(signals.filter((each) => each !== undefined));
+    running = await openNode(checked, log, history, refusals, signal);
   } catch (problem) {
+    closeHistory();
     throw startError(problem, checked, refusals, timeout.aborted);
   }
-  const node = createNode(running, checked);
+  const node = createNode(running, { ...checked, history });
   const release = closeOnTerminate(node);
   running.onStatus((status) => {
-    if (status === "closed") release();
+    if (status !== "closed") return;
+    release();
+    closeHistory();
   });
   return node;
+}
+
+interface Recording {
+  readonly sink: HistorySink | undefined;
+  readonly close: () => void;
+}
+
+/** Where to record the node's history: nowhere, to the user's sink, or to files in a directory. */
+function recording(history: HistorySink | string | undefined, log: Log): Recording {
+  if (typeof history !== "string" || history === "") return { sink: history || undefined, close: () => {} };
+  const failed = (error: unknown): void =>
+    log({ level: "error", code: "history-lost", message: `the history in ${history} is not complete`, error });
+  try {
+    const files = new HistoryFiles(history, failed);
+    return { sink: files.sink, close: () => files.close() };
+  } catch (cause) {
+    throw new CoterieError("invalid-option", `start: \`history\`: no files can be made in ${history}`, { cause });
+  }
 }
 
 function openNode(
   options: StartOptions,
   log: Log,
+  history: HistorySink | undefined,
   refusals: Map<string, string>,
   signal: AbortSignal,
 ): Promise<RunningNode> {
@@ -65,7 +93,7 @@ function openNode(
     advertise: options.advertise,
     failureTimeoutMs,
     directorySize: options.directorySize ?? DIRECTORY_SIZE,
-    history: options.history,
+    history,
     discover: (record: NodeRecord) => discover(options, record),
   };
   let lastPort = port;

@@ -133,5 +133,12 @@ export type HistoryEvent =
   /** The node stopped serving, or serves again. */
   | { readonly kind: "blocked" | "unblocked"; readonly at: number; readonly node: NodeId };
 
-/** Receives events in the order in which they happen at a node. */
-export type HistorySink = (event: HistoryEvent) => void;
+/**
+ * Receives events in the order in which they happen at a node. `flush` is called before anything that follows from them
+ * leaves the node: who collects events to write them together writes them then, and a crash loses nothing that another
+ * node can know of.
+ */
+export interface HistorySink {
+  (event: HistoryEvent): void;
+  flush?(): void;
+}

@@ -194,6 +194,7 @@ export class Driver implements NetworkSink {
       for (const effect of this.#effects.take()) this.#perform(effect, network);
       if (this.#effects.empty && !this.#process.hasUnfinished) break;
     }
+    this.#options.history?.flush?.();
     network.flush();
     if (!this.#effects.empty || this.#process.hasUnfinished) this.#clock.requestTurn();
     if (this.#status !== "closed" && this.#status !== "excluded") this.#clock.wakeAt(this.#process.deadline);

@@ -3,6 +3,7 @@
  * call when it is made, each outcome when it is known. Of events recorded in one place the order counts; who merges
  * those of several places orders them by a clock that all share.
  */
+import { readJsonLines, type UnreadableLine } from "./json-lines.ts";
 import type { Operation } from "./linearizability.ts";
 import type { Call, Outcome, PreparedModel } from "./sequential-models.ts";
 
@@ -72,4 +73,52 @@ export function operationsOf(
   }
   for (const { call, calledAt } of open.values()) unknown(call, calledAt);
   return { operations, misplaced };
+}
+
+const isText = (value: unknown): boolean => typeof value === "string";
+const isTextOrNone = (value: unknown): boolean => value === undefined || isText(value);
+
+function eventProblem(value: unknown): string | undefined {
+  if (typeof value !== "object" || value === null) return "is not an object";
+  const { at, client, kind, operation, key, outcome } = value as Readonly<Record<string, unknown>>;
+  if (!isText(client) || client === "") return "names no client";
+  if (at !== undefined && typeof at !== "number") return "`at` is no number";
+  if (kind === "invoke")
+    return isText(operation) && isTextOrNone(key) ? undefined : "names no operation, or a strange key";
+  if (kind !== "return") return "is neither an invoke nor a return";
+  return ["ok", "fail", "unknown"].includes(outcome as string) ? undefined : "`outcome` is not ok, fail or unknown";
+}
+
+/**
+ * Reads operations from files of JSON lines. Of one file the order counts; events of several files are ordered by `at`,
+ * calls before returns at the same time. Throws what the file system throws.
+ */
+export function readOperations(
+  files: readonly string[],
+  model: Pick<PreparedModel, "problemOf">,
+): { readonly operations: readonly Operation<Call, Outcome>[]; readonly unreadable: readonly UnreadableLine[] } {
+  const read: { readonly event: OperationEvent; readonly file: string; readonly line: number }[] = [];
+  const unreadable = files.flatMap((file) =>
+    readJsonLines(file, (value, line) => {
+      const problem = eventProblem(value);
+      if (problem !== undefined) return problem;
+      const event = value as OperationEvent;
+      if (files.length > 1 && event.at === undefined) return "has no `at`, which events in several files need";
+      read.push({ event, file, line });
+      return undefined;
+    }),
+  );
+  if (files.length > 1) {
+    const late = ({ kind }: OperationEvent): number => (kind === "return" ? 1 : 0);
+    read.sort((a, b) => (a.event.at ?? 0) - (b.event.at ?? 0) || late(a.event) - late(b.event));
+  }
+  const { operations, misplaced } = operationsOf(
+    read.map(({ event }) => event),
+    model,
+  );
+  for (const { event, problem } of misplaced) {
+    const { file = "", line = 0 } = read[event] ?? {};
+    unreadable.push({ file, line, problem });
+  }
+  return { operations, unreadable };
 }

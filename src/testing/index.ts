@@ -15,6 +15,7 @@ export {
 } from "../simulation/axioms/index.ts";
 export { diagram } from "../simulation/diagram.ts";
 export { FAULT_KINDS, type FaultKind } from "../simulation/faults.ts";
+export { type Histories, type HistoriesOptions, readHistories, type UnreadableLine } from "../simulation/histories.ts";
 export {
   type Linearizability,
   type LinearizabilityOptions,
@@ -22,7 +23,7 @@ export {
   type Operation,
   type SequentialModel,
 } from "../simulation/linearizability.ts";
-export { type MisplacedEvent, type OperationEvent, operationsOf } from "../simulation/operations.ts";
+export { type MisplacedEvent, type OperationEvent, operationsOf, readOperations } from "../simulation/operations.ts";
 export {
   type Call,
   type Outcome,

@@ -15,6 +15,7 @@ describe("a command line that is not right", () => {
     ["a demo that is too short", ["demo", "--seconds", "0"], "--seconds"],
     ["a seed that is no address", ["status", "--seeds", "localhost"], "--seeds"],
     ["an argument too many", ["status", "please"], "status"],
+    ["nothing to check", ["check"], "paths"],
   ])("%s: exit code 2, and the culprit is named", async (_, args, named) => {
     const { code, stdout, stderr } = await run(args);
     expect(code).toBe(2);
@@ -33,12 +34,12 @@ describe("a command line that is not right", () => {
   test("nothing at all shows what there is", async () => {
     const { code, stdout } = await run([]);
     expect(code).toBe(2);
-    for (const command of ["demo", "simulate", "status"]) expect(stdout).toContain(command);
+    for (const command of ["demo", "simulate", "check", "status"]) expect(stdout).toContain(command);
   });
 });
 
 describe("help", () => {
-  test.each(["demo", "simulate", "status"])("of %s names every exit code", async (command) => {
+  test.each(["demo", "simulate", "check", "status"])("of %s names every exit code", async (command) => {
     const { code, stdout } = await run([command, "--help"]);
     expect(code).toBe(0);
     expect(stdout).toContain("--json");
