@@ -38,7 +38,17 @@ class Node {
       this.onDeliver(packet);
     };
     this.epoch = new Epoch(
-      { group: 1, view, self: id, safety: "all", windowBytes: 1e6, rowDelayMs: 100, deliver, ...options },
+      {
+        group: 1,
+        view,
+        self: id,
+        safety: "all",
+        relaysRows: false,
+        windowBytes: 1e6,
+        rowDelayMs: 100,
+        deliver,
+        ...options,
+      },
       this.effects,
     );
   }
@@ -71,7 +81,8 @@ class Node {
       receive: (from, message) => {
         const rank = this.#members.indexOf(from);
         if (message.kind === "row") this.epoch.receiveRow(rank, message.row);
-        if (message.kind === "solicit") this.epoch.receiveSolicit(message.target);
+        if (message.kind === "solicit") this.epoch.receiveSolicit(rank, message.target);
+        if (message.kind === "stable") this.epoch.receiveStable(rank, message.row);
         this.turn();
       },
       packet: (from, packet) => {
@@ -92,7 +103,7 @@ function cluster(
 
 /** Nodes in a network, which send and hear each other for a while. */
 function traffic(random: Random, size: number, steps: number): { readonly nodes: Node[]; readonly network: Network } {
-  const { nodes } = cluster(size);
+  const { nodes } = cluster(size, { relaysRows: random.chance(0.5) });
   const network = new Network(random);
   for (const node of nodes) node.join(network);
   for (let step = 0; step < steps; step++) {
@@ -189,7 +200,7 @@ describe("an epoch", () => {
     fc.assert(
       fc.property(...scenarios, (seed, size, steps) => {
         const random = new Random(seed);
-        const { nodes } = cluster(size);
+        const { nodes } = cluster(size, { relaysRows: random.chance(0.5) });
         const network = new Network(random);
         for (const node of nodes) {
           node.join(network);
@@ -324,7 +335,8 @@ describe("an epoch", () => {
     a.epoch.freeze();
     a.epoch.receive(1, (sent as { packet: Packet }).packet);
     a.epoch.receiveRow(1, [9, 9]);
-    a.epoch.receiveSolicit([1, 1]);
+    a.epoch.receiveSolicit(1, [1, 1]);
+    a.epoch.receiveStable(1, [1, 1]);
     a.turn();
     expect(a.delivered).toEqual([]);
     expect(a.effects.empty).toBe(true);
@@ -424,19 +436,36 @@ describe("an epoch", () => {
     expect(rows()).toEqual([]);
     a.epoch.endTurn(1100, 0);
     expect([rows(), a.epoch.deadline]).toEqual([[[0, 1]], Number.POSITIVE_INFINITY]);
-    a.epoch.receiveSolicit([0, 2]);
+    a.epoch.receiveSolicit(1, [0, 2]);
     a.epoch.endTurn(1101, 0);
     expect(rows()).toEqual([]);
     a.epoch.receive(1, packetOf(FIFO, 1, 1));
     a.epoch.endTurn(1102, 0);
     expect(rows()).toEqual([[0, 2]]);
     a.epoch.receive(1, packetOf(FIFO, 1, 2));
-    a.epoch.receiveSolicit([0, 3]);
+    a.epoch.receiveSolicit(1, [0, 3]);
     a.epoch.endTurn(1103, 0);
     expect(rows()).toEqual([[0, 3]]);
     for (let seqno = 3; seqno < 6; seqno++) a.epoch.receive(1, packetOf(FIFO, 1, seqno));
     a.epoch.endTurn(1104, 0);
     expect(rows()).toEqual([[0, 6]]);
+  });
+
+  test("what all hold is the sequencer's word, where rows are relayed, and never more than one has told oneself", () => {
+    const { nodes } = cluster(3, { relaysRows: true });
+    const [, b] = nodes as [Node, Node, Node];
+    b.epoch.receive(0, packetOf(SAFE, 0, 0, "safe"));
+    b.turn();
+    expect(sentOf(b.effects.take(), "row").map(({ to }) => to)).toEqual([[nodes[0]?.id]]);
+    b.epoch.receiveStable(2, [1, 0, 0]);
+    b.epoch.receiveStable(0, [1, 0]);
+    b.epoch.receiveStable(0, [1, 1, 0]);
+    expect([b.epoch.irregular, b.delivered]).toEqual([3, []]);
+    b.epoch.receiveStable(0, [1, 0, 0]);
+    expect(texts(b.delivered)).toEqual(["safe"]);
+    const [, other] = cluster(3).nodes as [Node, Node, Node];
+    other.epoch.receiveStable(0, [0, 0, 0]);
+    expect(other.epoch.irregular).toBe(1);
   });
 
   test("while it is paused it keeps what comes and does nothing with it; then it goes on as if it had just come", () => {

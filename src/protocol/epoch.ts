@@ -12,6 +12,7 @@ import { CAUSAL, FIFO, ORDER, Packet, SAFE } from "../wire/packet.ts";
 import type { Effects } from "./effects.ts";
 import type { Row } from "./messages.ts";
 import { CausalOrder } from "./multicast/causal.ts";
+import { Rows } from "./multicast/rows.ts";
 import { Stability } from "./multicast/stability.ts";
 import { Stream } from "./multicast/stream.ts";
 import { SEQUENCER, TotalOrder } from "./multicast/total.ts";
@@ -23,6 +24,8 @@ export interface EpochOptions {
   readonly self: NodeId;
   /** Who must hold a safe packet before it is delivered: all members (C8), or a quorum (B2, the cluster group). */
   readonly safety: "all" | "quorum";
+  /** Rows go to the sequencer, which tells all what every member holds; with `safety` "all" only. All members agree on it. */
+  readonly relaysRows: boolean;
   /** A sender has at most so many bytes in the epoch that not every member holds. */
   readonly windowBytes: number;
   /** A row that nobody waits for is sent at the latest so long after it changed. */
@@ -48,6 +51,7 @@ export class Epoch {
   readonly #stability: Stability;
   readonly #order: TotalOrder;
   readonly #causal: CausalOrder;
+  readonly #rows: Rows;
   /** Per sender: how many packets went into the delivery rules, and how many messages were delivered as fifo, as causal. */
   readonly #walked: Uint32Array;
   readonly #fifoCounts: Float64Array;
@@ -56,29 +60,30 @@ export class Epoch {
   #frozen = false;
   #paused = false;
   #frozenRow: Row | undefined;
-  /** When to send the row: bytes received since it was sent, whether somebody waits for it, and the deadline. */
-  #rowChanged = false;
-  #rowUrgent = false;
-  #rowBytes = 0;
-  #rowDeadline = Number.POSITIVE_INFINITY;
-  #solicited: number[] | undefined;
   /** Counts packets that broke the rules of the data path; they are dropped. */
   irregular = 0;
 
   constructor(options: EpochOptions, effects: Effects) {
-    const { view, self } = options;
+    const { group, view, self, relaysRows, windowBytes, rowDelayMs } = options;
     const size = view.members.length;
     this.view = view;
     this.rank = view.members.indexOf(self);
     assert(this.rank >= 0, "a member installs only views that contain it (M1)");
     this.others = view.members.filter((member) => member !== self);
-    this.#group = options.group;
+    this.#group = group;
     this.#options = options;
     this.#effects = effects;
     this.#streams = Array.from({ length: size }, () => new Stream());
     this.#stability = new Stability(size);
     this.#order = new TotalOrder(size);
     this.#causal = new CausalOrder(size, this.rank);
+    const relay = relaysRows ? SEQUENCER : undefined;
+    const { number: epoch, members } = view;
+    this.#rows = new Rows(
+      { group, epoch, members, rank: this.rank, relay, windowBytes, rowDelayMs },
+      this.#stability,
+      effects,
+    );
     this.#walked = new Uint32Array(size);
     this.#fifoCounts = new Float64Array(size);
     this.#causalCounts = new Float64Array(size);
@@ -99,7 +104,7 @@ export class Epoch {
 
   /** Time of the next call of `endTurn` that is needed even if nothing else happens. */
   get deadline(): number {
-    return this.#paused ? Number.POSITIVE_INFINITY : this.#rowDeadline;
+    return this.#paused ? Number.POSITIVE_INFINITY : this.#rows.deadline;
   }
 
   get stability(): Stability {
@@ -151,7 +156,7 @@ export class Epoch {
       return;
     }
     if (this.#frozen || this.#paused) return;
-    this.#rowBytes += packet.bytes.length;
+    this.#rows.received(packet.bytes.length);
     this.#noteReceived(sender);
     this.#walk(sender);
     this.#advance();
@@ -162,15 +167,17 @@ export class Epoch {
     if (this.#stability.raiseRow(from, row)) this.#advance();
   }
 
-  /** Somebody's flush waits until this member's row covers `target`. */
-  receiveSolicit(target: Row): void {
-    if (this.#frozen || target.length !== this.view.members.length) return;
-    if (this.#stability.covers(this.rank, target)) {
-      if (this.#rowChanged) this.#rowUrgent = true;
-      return;
-    }
-    const before = this.#solicited;
-    this.#solicited = target.map((count, sender) => Math.max(count, before?.[sender] ?? 0));
+  /** The sequencer's word on what every member holds; it cannot know of more than this one has told. */
+  receiveStable(from: number, row: Row): void {
+    if (this.#frozen) return;
+    const isExpected = this.#options.relaysRows && from === SEQUENCER && row.length === this.view.members.length;
+    if (!isExpected || row.some((count, sender) => count > this.#stability.count(this.rank, sender))) this.irregular++;
+    else if (this.#stability.raiseAll(row)) this.#advance();
+  }
+
+  /** The flush of the member of rank `from` waits until this member's row covers `target`. */
+  receiveSolicit(from: number, target: Row): void {
+    if (!this.#frozen && target.length === this.view.members.length) this.#rows.solicited(from, target);
   }
 
   /** Copies of packets of `sender` from `from` up to but not including `to`, for a member that lacks them. */
@@ -191,10 +198,7 @@ export class Epoch {
       const announcement = this.#order.announcement();
       if (announcement !== undefined) this.send(announcement, wallTime);
     }
-    if (!this.#rowChanged || this.others.length === 0) return;
-    const due = this.#rowUrgent || now >= this.#rowDeadline || this.#rowBytes * 8 >= this.#options.windowBytes;
-    if (due) this.#sendRow();
-    else if (this.#rowDeadline === Number.POSITIVE_INFINITY) this.#rowDeadline = now + this.#options.rowDelayMs;
+    this.#rows.endTurn(now);
   }
 
   /** Asks all members to say when they hold `target`. */
@@ -223,7 +227,7 @@ export class Epoch {
     if (this.#frozen) return;
     this.#frozenRow = this.#stability.row(this.rank);
     this.#frozen = true;
-    this.#rowDeadline = Number.POSITIVE_INFINITY;
+    this.#rows.end();
   }
 
   /** What must still be fetched before this member holds the cut. */
@@ -254,11 +258,7 @@ export class Epoch {
     this.#stability.raise(sender, sender, count);
     // What waits for others and is not acknowledged is within the sender's window: so it is bounded.
     if (this.#causal.waitingBytes(sender) > this.#options.windowBytes) return;
-    if (this.#stability.raise(this.rank, sender, count)) this.#rowChanged = true;
-    if (this.#solicited !== undefined) {
-      this.#rowUrgent = true;
-      if (this.#stability.covers(this.rank, this.#solicited)) this.#solicited = undefined;
-    }
+    if (this.#stability.raise(this.rank, sender, count)) this.#rows.grew();
   }
 
   /** Passes the packets that have come, up to `end`, to the delivery rule of their flavour. */
@@ -295,7 +295,7 @@ export class Epoch {
    * not help; the sequencer says it by its order packets.
    */
   #hurryRow(): void {
-    if (this.rank !== SEQUENCER) this.#rowUrgent = true;
+    if (this.rank !== SEQUENCER) this.#rows.hurry();
   }
 
   /** Delivers what has become deliverable and forgets what all hold. */
@@ -311,7 +311,8 @@ export class Epoch {
       const unordered = this.#order.firstWaiting(sender) ?? stable;
       const premature = this.#causal.firstWaiting(sender) ?? stable;
       const walked = this.#walked[sender] as number;
-      (this.#streams[sender] as Stream).forgetBelow(Math.min(stable, unordered, premature, walked));
+      const freed = (this.#streams[sender] as Stream).forgetBelow(Math.min(stable, unordered, premature, walked));
+      if (freed > 0) this.#rows.stabilized(freed);
     }
   }
 
@@ -323,13 +324,14 @@ export class Epoch {
     if (this.#frozen || this.#stability.count(this.rank, sender) === this.#streams[sender]?.received) return;
     // What was not acknowledged is now, at once: its sender may have no credit left.
     this.#noteReceived(sender);
-    this.#rowUrgent = this.#rowChanged;
+    this.#rows.hurry();
   };
 
   #deliverOrdered(packet: Packet): void {
     const index = this.#totalCount;
     this.#totalCount += packet.count;
     this.#options.deliver(packet, packet.sender, index);
+    if (packet.flavour === SAFE) this.#rows.safeDelivered();
   }
 
   #isSafe(packet: Packet, announcedBy: number): boolean {
@@ -341,14 +343,5 @@ export class Epoch {
       const rank = members.indexOf(member);
       return this.#stability.count(rank, sender) > seqno && this.#stability.count(rank, SEQUENCER) > announcedBy;
     });
-  }
-
-  #sendRow(): void {
-    this.#rowChanged = false;
-    this.#rowUrgent = false;
-    this.#rowBytes = 0;
-    this.#rowDeadline = Number.POSITIVE_INFINITY;
-    const row = this.#stability.row(this.rank);
-    this.#effects.broadcast(this.others, { kind: "row", group: this.#group, epoch: this.number, row });
   }
 }

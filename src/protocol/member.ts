@@ -214,12 +214,14 @@ export class Member implements FlushHost {
     const epoch = this.#epoch;
     switch (message.kind) {
       case "row":
+      case "stable":
       case "solicit": {
         if (epoch !== undefined && message.epoch === epoch.number) {
           const rank = epoch.view.members.indexOf(from);
           if (rank < 0) return;
           if (message.kind === "row") epoch.receiveRow(rank, message.row);
-          else epoch.receiveSolicit(message.target);
+          else if (message.kind === "stable") epoch.receiveStable(rank, message.row);
+          else epoch.receiveSolicit(rank, message.target);
         } else if (message.epoch > (epoch?.number ?? 0) && this.#early.length < EARLY_MAX) {
           this.#early.push({ from, message });
         }
@@ -338,6 +340,7 @@ export class Member implements FlushHost {
         view,
         self: this.self,
         safety: "all",
+        relaysRows: view.members.length > bounds.rowsToAllMax,
         windowBytes: bounds.windowBytes,
         rowDelayMs: timing.rowDelayMs,
         deliver: (packet, sender, index) => this.#deliver(view, packet, sender, index),

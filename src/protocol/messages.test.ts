@@ -73,6 +73,7 @@ const examples: { readonly [K in Message["kind"]]: Extract<Message, { readonly k
   stateChunk: { kind: "stateChunk", group: 1, view: 5, index: 2, chunk: Uint8Array.from([7]), last: true },
   stateCredit: { kind: "stateCredit", group: 1, view: 5, index: 2 },
   answer: { kind: "answer", group: 1, query: 3, status: "null", value: Uint8Array.from([7]), more: false },
+  stable: { kind: "stable", group: 1, epoch: 4, row: [9, 1] },
 };
 
 describe("control messages", () => {

@@ -123,5 +123,7 @@ export const message = union({
     value: bytes(CHUNK_BYTES_MAX),
     more: flag,
   },
+  // The data path's control, in large views: see multicast/rows.ts.
+  stable: { group: u32, epoch: u32, row },
 });
 export type Message = Laid<typeof message>;

@@ -28,7 +28,7 @@ export function timing(failureTimeoutMs: number): Timing {
   };
 }
 
-/** Bounds on memory, per group and node. */
+/** Bounds on memory and traffic, per group and node. */
 export interface Bounds {
   /** Bytes in an epoch from one sender that not every member holds. */
   readonly windowBytes: number;
@@ -38,6 +38,8 @@ export interface Bounds {
   readonly joinerBytesMax: number;
   /** Chunks of a state that are under way to a joiner. */
   readonly chunksMax: number;
+  /** In a view of at most so many members everybody tells everybody what it holds; in a larger one the sequencer relays it. */
+  readonly rowsToAllMax: number;
 }
 
 export const BOUNDS: Bounds = {
@@ -45,4 +47,5 @@ export const BOUNDS: Bounds = {
   queueBytesMax: 16 * 1024 * 1024,
   joinerBytesMax: 64 * 1024 * 1024,
   chunksMax: 8,
+  rowsToAllMax: 8,
 };

@@ -26,6 +26,7 @@ const EPOCH = "protocol/epoch.js";
 const FLUSH = "protocol/membership/flush.js";
 const MEMBER = "protocol/member.js";
 const QUERIES = "protocol/query.js";
+const ROWS = "protocol/multicast/rows.js";
 const TOTAL = "protocol/multicast/total.js";
 
 const clusterMutants: readonly Mutant[] = [
@@ -271,6 +272,14 @@ const multicastMutants: readonly Mutant[] = [
     find: "if (this.#stability.stable(sender) > seqno && this.#stability.stable(SEQUENCER) > announcedBy)",
     replace: "if (this.#stability.stable(sender) > seqno)",
     why: "C8: a safe message is delivered though not all members hold its place in the order (trace 6).",
+  },
+  {
+    name: "relay-of-own-row",
+    violates: "D8",
+    file: ROWS,
+    find: "row: this.#stability.minima()",
+    replace: "row: this.#stability.row(rank)",
+    why: "C8: in a large view the sequencer tells what it holds itself as what all hold.",
   },
   {
     name: "causal-past-ignored",

@@ -4,6 +4,7 @@
  */
 import { Random } from "../base/random.ts";
 import type { HistoryEvent } from "../protocol/history.ts";
+import { BOUNDS } from "../protocol/timing.ts";
 import { isQuorum } from "../protocol/view.ts";
 import { check } from "./axioms/index.ts";
 import { FAULT_KINDS, type FaultKind, Faults } from "./faults.ts";
@@ -53,7 +54,9 @@ export function simulate(options: SimulationOptions): SimulationResult {
   // Two halves of an even number are the hardest case of the quorum rule.
   const members = options.members ?? plan.pick([2, 3, 4, 5, 5, 5]);
   const updatesPerSecond = options.updatesPerSecond ?? plan.pick([2, 3, 4, 8]);
-  const world = new World({ seed, directorySize: plan.pick([3, 5, 5]) });
+  // Small views as they are, or as if they were large.
+  const rowsToAllMax = new Random(seed, 8).pick([1, BOUNDS.rowsToAllMax]);
+  const world = new World({ seed, directorySize: plan.pick([3, 5, 5]), bounds: { rowsToAllMax } });
   world.fabric.latencyMs = plan.pick([0.2, 0.2, 2, 15]);
   world.fabric.jitterMs = plan.pick([0.3, 0.3, 3, 20]);
   const names = Array.from({ length: members }, (_, index) => String.fromCharCode(97 + index));

@@ -36,6 +36,7 @@ class Acceptor implements AgreementHost {
       view: { number: 1, members, synced: members },
       self: id,
       safety: "quorum" as const,
+      relaysRows: false,
       windowBytes: 1e6,
       rowDelayMs: 0,
       deliver: (packet: Packet): void => void this.delivered.push(textOf(packet)),

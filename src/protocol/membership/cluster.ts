@@ -571,6 +571,7 @@ export class Cluster implements AgreementHost {
         view: { number: view.number, members, synced: members },
         self,
         safety: "quorum" as const,
+        relaysRows: false,
         windowBytes: BOUNDS.windowBytes,
         rowDelayMs: timing.rowDelayMs,
         deliver: (packet: Packet): void => this.#deliver(packet),

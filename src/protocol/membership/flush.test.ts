@@ -48,7 +48,7 @@ class Host implements FlushHost {
     this.delivered.set(view.number, log);
     const deliver = (packet: Packet): void => void log.push({ text: textOf(packet), flavour: packet.flavour });
     const { self } = this;
-    const bounds = { windowBytes: 1e6, rowDelayMs: 100 };
+    const bounds = { relaysRows: view.members.length > 2, windowBytes: 1e6, rowDelayMs: 100 };
     this.epoch = new Epoch({ group: 1, view, self, safety: "all", deliver, ...bounds }, this.effects);
     const early = this.#early.splice(0);
     for (const { from, packet, message } of early) {
@@ -87,9 +87,12 @@ class Host implements FlushHost {
     const { epoch } = this;
     if ("directoryIndex" in message && message.directoryIndex > this.known) {
       this.#deferred.push({ from, message });
-    } else if (message.kind === "row") {
-      if (message.epoch === epoch?.number) epoch.receiveRow(epoch.view.members.indexOf(from), message.row);
-      else if (message.epoch > (epoch?.number ?? 0)) this.#early.push({ from, message });
+    } else if (message.kind === "row" || message.kind === "stable") {
+      const rank = epoch?.view.members.indexOf(from) ?? -1;
+      if (message.epoch === epoch?.number) {
+        if (message.kind === "row") epoch.receiveRow(rank, message.row);
+        else epoch.receiveStable(rank, message.row);
+      } else if (message.epoch > (epoch?.number ?? 0)) this.#early.push({ from, message });
     } else if (message.kind === "fetch") {
       if (message.epoch !== epoch?.number) return;
       for (const packet of epoch.packets(message.sender, message.from, message.to)) {

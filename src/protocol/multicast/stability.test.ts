@@ -34,6 +34,23 @@ describe("Stability", () => {
     );
   });
 
+  test("what all are said to hold raises every row to it, lowers none, and is the new minimum", () => {
+    const size = 3;
+    const rows = fc.array(fc.nat(9), { minLength: size, maxLength: size });
+    fc.assert(
+      fc.property(fc.tuple(rows, rows, rows), rows, (before, all) => {
+        const table = new Stability(size);
+        for (const [member, row] of before.entries()) table.raiseRow(member, row);
+        const minima = table.minima();
+        expect(table.raiseAll(all)).toBe(all.some((count, sender) => count > (minima[sender] ?? 0)));
+        for (const [member, row] of before.entries()) {
+          expect(table.row(member)).toEqual(row.map((count, sender) => Math.max(count, all[sender] ?? 0)));
+        }
+        expect(table.minima()).toEqual(minima.map((count, sender) => Math.max(count, all[sender] ?? 0)));
+      }),
+    );
+  });
+
   test("a row raises all counts of its member at once, and never lowers one", () => {
     const table = new Stability(3);
     expect(table.raiseRow(1, [4, 0, 2])).toBe(true);

@@ -46,6 +46,26 @@ export class Stability {
     return grew;
   }
 
+  /** Raises every member's counts to what all of them are said to hold; true when any grew. */
+  raiseAll(row: Row): boolean {
+    let grew = false;
+    for (let sender = 0; sender < this.size; sender++) {
+      const least = row[sender] as number;
+      if (least <= this.stable(sender)) continue;
+      grew = true;
+      for (let at = sender; at < this.#counts.length; at += this.size) {
+        if ((this.#counts[at] as number) < least) this.#counts[at] = least;
+      }
+      this.#minima[sender] = least;
+    }
+    return grew;
+  }
+
+  /** What every member holds. */
+  minima(): Row {
+    return Array.from(this.#minima);
+  }
+
   row(member: number): Row {
     return Array.from(this.#counts.subarray(member * this.size, (member + 1) * this.size));
   }

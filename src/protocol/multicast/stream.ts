@@ -36,14 +36,16 @@ export class Stream {
     return this.#packets.at(seqno - this.#base);
   }
 
-  /** Lets go of the packets below `seqno`. */
-  forgetBelow(seqno: number): void {
+  /** Lets go of the packets below `seqno`, and tells how many bytes these were. */
+  forgetBelow(seqno: number): number {
+    const before = this.#bytes;
     while (this.#base < seqno) {
       const packet = this.#packets.shift();
-      if (packet === undefined) return;
+      if (packet === undefined) break;
       this.#bytes -= packet.bytes.length;
       this.#base++;
       packet.release();
     }
+    return before - this.#bytes;
   }
 }
