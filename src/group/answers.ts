@@ -1,7 +1,7 @@
 /**
  * Answers the queries that are delivered here. Every query is answered exactly once (Q1), provided that its handler
- * settles: with the value, with null if the handler called `nullReply()`, or with the reason why there is no value. A
- * handler may take its time; when the membership has ended meanwhile, the answer is dropped.
+ * settles: with the value, with null if the handler returned nothing or called `nullReply()`, or with the reason why
+ * there is no value. A handler may take its time; when the membership has ended meanwhile, the answer is dropped.
  */
 import type { NodeId } from "../protocol/view.ts";
 import type { Membership } from "../runtime/application.ts";
@@ -59,7 +59,7 @@ export class Answers {
   }
 
   #answer(operation: Operation, to: NodeId, query: number, context: LiveQueryContext, value: unknown): void {
-    if (context.answersNull) {
+    if (context.answersNull || value === undefined) {
       this.#membership?.answer(to, query, "null", NOTHING);
       return;
     }

@@ -11,9 +11,10 @@ import { CoterieError, OutcomeUnknownError } from "./errors.ts";
 import { AUDIENCE, type Audience, audienceOf, payloadOf, RAW } from "./message.ts";
 import type { Waiting } from "./outbox.ts";
 import { Pending } from "./pending.ts";
-import { abortedBy, refusedBySignal, tooLarge } from "./questions.ts";
+import { abortedBy, type Question, refusedBySignal, tooLarge } from "./questions.ts";
 import type { Replica } from "./replica.ts";
-import { ALL, MAJORITY, type QueryOptions, type Reply, type Wanted } from "./reply.ts";
+import { ALL, MAJORITY, QUERY_ORDERS, type QueryOptions, type Reply, TIMEOUT_ACTIONS, type Wanted } from "./reply.ts";
+import type { ReplyStream } from "./reply-stream.ts";
 
 export interface Scope {
   /** Undefined: all members. */
@@ -22,7 +23,13 @@ export interface Scope {
 }
 
 export type SendMethods = Readonly<Record<string, (...args: readonly unknown[]) => Pending<unknown>>>;
-export type QueryMethods = Readonly<Record<string, (...args: readonly unknown[]) => Pending<Reply<unknown>[]>>>;
+
+export interface QueryMethod {
+  (...args: readonly unknown[]): Pending<Reply<unknown>[]>;
+  stream(...args: readonly unknown[]): ReplyStream<unknown>;
+}
+
+export type QueryMethods = Readonly<Record<string, QueryMethod>>;
 
 export class Calls {
   readonly #replica: Replica;
@@ -64,15 +71,17 @@ export class Calls {
   }
 
   query(wanted: Wanted, options: QueryOptions = {}): QueryMethods {
-    checkQuery(this.#replica.definition, wanted, options);
+    const { definition, questions } = this.#replica;
+    checkQuery(definition, wanted, options);
     const signal = options.signal ?? this.#scope.signal;
     const scoped = signal === undefined ? options : { ...options, signal };
-    const methods: Record<string, (...args: readonly unknown[]) => Pending<Reply<unknown>[]>> = Object.create(
-      refusingOthers(this.#replica.definition.name, "query"),
-    );
-    for (const operation of this.#replica.definition.queries) {
-      methods[operation.name] = (...args) =>
-        this.#replica.questions.ask(operation, args, wanted, scoped, this.#scope.audience);
+    const { audience } = this.#scope;
+    const methods: Record<string, QueryMethod> = Object.create(refusingOthers(definition.name, "query"));
+    for (const operation of definition.queries) {
+      const question: Question = { operation, wanted, options: scoped, audience };
+      methods[operation.name] = Object.assign((...args: readonly unknown[]) => questions.ask(question, args), {
+        stream: (...args: readonly unknown[]) => questions.stream(question, args),
+      });
     }
     return methods;
   }
@@ -193,7 +202,6 @@ function obey(
   call.whenSettled(() => signal.removeEventListener("abort", onAbort));
 }
 
-const QUERY_ORDERS: ReadonlySet<string> = new Set(["fifo", "causal", "ordered", "safe"]);
 const QUERY_FIELDS: ReadonlySet<string> = new Set(["order", "timeoutMs", "onTimeout", "signal"]);
 
 function checkQuery(definition: CompiledDefinition, wanted: Wanted, options: QueryOptions): void {
@@ -205,9 +213,10 @@ function checkQuery(definition: CompiledDefinition, wanted: Wanted, options: Que
   }
   for (const field of Object.keys(options)) if (!QUERY_FIELDS.has(field)) refuse(`\`${field}\` is not an option`);
   const { order, timeoutMs, onTimeout } = options;
-  if (order !== undefined && !QUERY_ORDERS.has(order)) refuse("`order` is not fifo, causal, ordered or safe");
+  const orders = Object.keys(QUERY_ORDERS);
+  if (order !== undefined && !orders.includes(order)) refuse(`\`order\` is none of ${orders.join(", ")}`);
   if (timeoutMs !== undefined && !(timeoutMs > 0)) refuse("`timeoutMs` is not a positive number");
-  if (onTimeout !== undefined && onTimeout !== "report" && onTimeout !== "reject") {
-    refuse("`onTimeout` is not report or reject");
+  if (onTimeout !== undefined && !TIMEOUT_ACTIONS.includes(onTimeout)) {
+    refuse(`\`onTimeout\` is none of ${TIMEOUT_ACTIONS.join(", ")}`);
   }
 }

@@ -63,7 +63,7 @@ export const ERROR_CODES = {
     retryable: false,
   },
   timeout: {
-    meaning: 'A query with `onTimeout: "reject"` did not get its replies within `timeoutMs`.',
+    meaning: 'A query with `onTimeout: "abort"` did not get its replies within `timeoutMs`.',
     remedy: "Ask again, ask fewer members, or give more time; the query itself may have run.",
     retryable: true,
   },

@@ -50,7 +50,7 @@ export type NullReply = { readonly [nullReply]: true };
 
 /** The context of a query; each query has its own. */
 export interface QueryContext<S> extends ReplicaContext<S> {
-  /** This member has nothing to say: its reply is counted as an answer, but not as a value. */
+  /** This member has nothing to say: its reply is an answer, but not a value. Returning nothing says the same. */
   readonly nullReply: () => NullReply;
 }
 
@@ -84,8 +84,10 @@ export type ArgumentsOf<H> = H extends (context: never, ...args: infer A) => unk
 /** What a handler returns in the end. */
 export type ResultOf<H> = H extends (context: never, ...args: never[]) => infer R ? R : never;
 
-/** What a query's caller gets as a value. */
-export type AnswerOf<H> = Exclude<Awaited<ResultOf<H>>, NullReply>;
+// biome-ignore-start lint/suspicious/noConfusingVoidType: a handler that returns nothing returns void.
+/** What a query's caller gets as a value: a handler that returns nothing has none. */
+export type AnswerOf<H> = Exclude<Awaited<ResultOf<H>>, NullReply | undefined | void>;
+// biome-ignore-end lint/suspicious/noConfusingVoidType: only here.
 
 /** No operations: what a definition that does not mention them has. */
 export type Given<H> = string extends keyof H ? Record<never, never> : H;
@@ -137,7 +139,15 @@ export type StableSubsetSends<D extends Shape> = {
 
 /** Queries: one reply per member that was asked and has answered, or left. */
 export type Queries<D extends Shape> = {
-  readonly [K in keyof D["queries"]]: (
-    ...args: ArgumentsOf<D["queries"][K]>
-  ) => Pending<Reply<AnswerOf<D["queries"][K]>>[]>;
+  readonly [K in keyof D["queries"]]: QueryCall<ArgumentsOf<D["queries"][K]>, AnswerOf<D["queries"][K]>>;
 };
+
+export interface QueryCall<A extends readonly unknown[], R> {
+  /** Asks, and resolves with the replies, by rank, when the query ends. */
+  (...args: A): Pending<Reply<R>[]>;
+  /**
+   * Asks, and gives the replies as they come. It ends when the query ends, after its last reply; it throws what the query
+   * rejects with. Leaving the loop, or `return()`, ends the query.
+   */
+  stream(...args: A): AsyncIterableIterator<Reply<R>, undefined>;
+}

@@ -22,6 +22,8 @@ const definition = defineGroup({
     rank: ({ rank }) => rank,
     value: ({ state }) => state.value,
     nothing: () => undefined,
+    nothingLater: async () => {},
+    isNull: () => null,
     double: async (_context, value: number) => value * 2,
     length: (_context, bytes: Uint8Array) => bytes.length,
     odd: ({ rank, nullReply }) => (rank % 2 === 1 ? rank : nullReply()),
@@ -58,7 +60,6 @@ describe("replies", () => {
     const values = async (replies: PromiseLike<readonly { value?: unknown }[]>) =>
       (await replies).map(({ value }) => value);
     expect(await values(groups[0].query(ALL).double(4))).toEqual([8, 8, 8]);
-    expect(await values(groups[0].query(ALL).nothing())).toEqual([undefined, undefined, undefined]);
     expect(await values(groups[0].query(ALL).length(new Uint8Array(9)))).toEqual([9, 9, 9]);
   });
 
@@ -73,7 +74,14 @@ describe("replies", () => {
     const { groups } = await threeMembers(definition);
     const replies = await groups[0].query(2).odd();
     expect(replies.map(({ status }) => status)).toEqual(["null", "value", "null"]);
-    expect((await groups[0].query(1).forgetful()).map(({ status }) => status)).toEqual(["null", "null", "null"]);
+    for (const query of ["forgetful", "nothing", "nothingLater"] as const) {
+      expect((await groups[0].query(1)[query]()).map(({ status }) => status)).toEqual(["null", "null", "null"]);
+    }
+    expect((await groups[0].query(ALL).isNull()).map(({ status, value }) => [status, value])).toEqual([
+      ["value", null],
+      ["value", null],
+      ["value", null],
+    ]);
   });
 
   test("MAJORITY counts the members of the view in which the query is delivered", async () => {
@@ -182,7 +190,7 @@ describe("failures", () => {
     expect(query("all")).toThrow("ALL, MAJORITY");
     expect(query(ALL, { order: "total" })).toThrow("`order`");
     expect(query(ALL, { timeoutMs: 0 })).toThrow("`timeoutMs`");
-    expect(query(ALL, { onTimeout: "exclude" })).toThrow("`onTimeout`");
+    expect(query(ALL, { onTimeout: "exclude" })).toThrow("`onTimeout` is none of null, abort, suspect");
     expect(query(ALL, { timeout: 5 })).toThrow("`timeout` is not an option");
   });
 });
@@ -222,10 +230,58 @@ describe("ends", () => {
 
   test("a time-out may reject instead", async () => {
     const { cluster, groups } = await threeMembers(definition);
-    const replies = groups[0].query(2, { timeoutMs: 100, onTimeout: "reject" }).gate();
+    const replies = groups[0].query(2, { timeoutMs: 100, onTimeout: "abort" }).gate();
     await cluster.settle();
     cluster.advance(100);
     expect(await failureOf(replies)).toMatchObject({ code: "timeout", retryable: true });
+  });
+
+  describe("a time-out may accuse", () => {
+    const hasty = { timeoutMs: 100, onTimeout: "suspect" } as const;
+
+    test("those who have not answered: the group goes on without them", async () => {
+      const { cluster, groups } = await threeMembers(definition);
+      const replies = groups[0].query(ALL, hasty).gate();
+      await cluster.settle();
+      gates.get("a#00000001")?.(1);
+      gates.get("b#00000002")?.(2);
+      await cluster.settle();
+      cluster.advance(100);
+      expect((await replies).map(({ status }) => status)).toEqual(["value", "value", "left"]);
+      await cluster.settle();
+      expect(groups[2].status).toBe("excluded");
+      expect(await failureOf(groups[2].send.set(1))).toBeInstanceOf(ExcludedError);
+      expect(groups[0].view.members).toEqual([groups[0].self, groups[1].self]);
+    });
+
+    test("but not a majority of the members, nor the caller itself", async () => {
+      const { cluster, groups } = await threeMembers(definition);
+      const most = groups[0].query(ALL, hasty).gate();
+      await cluster.settle();
+      gates.get("a#00000001")?.(1);
+      await cluster.settle();
+      cluster.advance(100);
+      expect((await most).map(({ status }) => status)).toEqual(["value", "timeout", "timeout"]);
+      const own = groups[0].query(ALL, hasty).gate();
+      await cluster.settle();
+      gates.get("b#00000002")?.(2);
+      gates.get("c#00000003")?.(3);
+      await cluster.settle();
+      cluster.advance(100);
+      expect((await own).map(({ status }) => status)).toEqual(["timeout", "value", "value"]);
+      expect(groups.map(({ status }) => status)).toEqual(["active", "active", "active"]);
+    });
+
+    test("nobody over a query that was not delivered yet", async () => {
+      const { cluster, groups } = await threeMembers(definition);
+      cluster.hold();
+      const replies = groups[0].query(ALL, hasty).rank();
+      cluster.advance(100);
+      expect((await replies).map(({ status }) => status)).toEqual(["timeout", "timeout", "timeout"]);
+      cluster.release();
+      await cluster.settle();
+      expect(groups[2].status).toBe("active");
+    });
   });
 
   test("an answer in time cancels the time-out", async () => {

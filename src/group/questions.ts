@@ -5,7 +5,6 @@
  */
 import type { GroupView, NodeId } from "../protocol/view.ts";
 import type { Membership, ReplyStatus } from "../runtime/application.ts";
-import { CAUSAL, FIFO, SAFE, TOTAL } from "../wire/packet.ts";
 import { abortOf } from "./answers.ts";
 import { encodeArguments } from "./arguments.ts";
 import { decodeValue, MALFORMED } from "./codec.ts";
@@ -16,19 +15,35 @@ import { AUDIENCE, type Audience, payloadOf, QUERY } from "./message.ts";
 import type { Outbox, Waiting } from "./outbox.ts";
 import { Pending } from "./pending.ts";
 import type { Recorder } from "./recorder.ts";
-import { ALL, MAJORITY, type QueryOptions, type Reply, type Wanted } from "./reply.ts";
+import {
+  ALL,
+  MAJORITY,
+  QUERY_ORDERS,
+  type QueryOptions,
+  type Reply,
+  type TimeoutAction,
+  type Wanted,
+} from "./reply.ts";
+import { ReplyStream } from "./reply-stream.ts";
 
 /** Calls back once after so many milliseconds; the result cancels. */
 export type After = (delayMs: number, callback: () => void) => () => void;
 
 type Answer = Reply<unknown>;
 
-interface Asked {
-  readonly query: number;
+/** What is asked of whom, before the arguments. */
+export interface Question {
   readonly operation: Operation;
   readonly wanted: Wanted;
+  readonly options: QueryOptions;
   readonly audience: Audience | undefined;
+}
+
+interface Asked extends Question {
+  readonly query: number;
   readonly call: Pending<Answer[]>;
+  /** Hears of every answer when it comes. */
+  readonly onAnswer: ((answer: Answer) => void) | undefined;
   readonly answers: Map<NodeId, Answer>;
   values: number;
   /** Who was asked; undefined until the query is delivered here. */
@@ -67,28 +82,49 @@ export class Questions {
     this.#membership = membership;
   }
 
-  ask(
-    operation: Operation,
-    args: readonly unknown[],
-    wanted: Wanted,
-    options: QueryOptions,
-    audience: Audience | undefined,
-  ): Pending<Answer[]> {
+  ask(question: Question, args: readonly unknown[]): Pending<Answer[]> {
     const call = new Pending<Answer[]>();
+    this.#ask(question, args, call, undefined);
+    return call;
+  }
+
+  /** The same, with the answers as they come. */
+  stream(question: Question, args: readonly unknown[]): ReplyStream<unknown> {
+    const call = new Pending<Answer[]>();
+    const stream = new ReplyStream<unknown>(call, () => {
+      if (asked !== undefined) this.#drop(asked);
+    });
+    const asked = this.#ask(question, args, call, (answer) => stream.push(answer));
+    return stream;
+  }
+
+  #ask(
+    question: Question,
+    args: readonly unknown[],
+    call: Pending<Answer[]>,
+    onAnswer: Asked["onAnswer"],
+  ): Asked | undefined {
+    const { operation, audience, options, wanted } = question;
     const membership = this.#membership;
     const refusal = this.#outbox.refusal ?? refusedBySignal(options.signal, operation.name, this.#group);
-    if (refusal !== undefined || membership === undefined) return this.#failed(call, refusal ?? notOpen());
+    if (refusal !== undefined || membership === undefined) {
+      call.fail(refusal ?? notOpen(), this.#diagnostics);
+      return undefined;
+    }
     const body = encodeArguments(operation, args, this.#group);
-    if (body instanceof CoterieError) return this.#failed(call, body);
+    if (body instanceof CoterieError) {
+      call.fail(body, this.#diagnostics);
+      return undefined;
+    }
     const query = membership.openQuery();
     const payload = payloadOf(query, audience, body.bytes);
+    const answers = new Map<NodeId, Answer>();
     const asked: Asked = {
+      ...question,
       query,
-      operation,
-      wanted,
-      audience,
       call,
-      answers: new Map(),
+      onAnswer,
+      answers,
       values: 0,
       members: undefined,
       waiting: undefined,
@@ -99,13 +135,13 @@ export class Questions {
     const sent =
       body.bytes.length > this.#bytesMax
         ? tooLarge(operation, body.bytes.length, this.#bytesMax, this.#group)
-        : this.#outbox.send(FLAVOUR_OF[options.order ?? "fifo"], tag, payload, undefined);
+        : this.#outbox.send(QUERY_ORDERS[options.order ?? "fifo"], tag, payload, undefined);
     if (sent instanceof CoterieError) this.#reject(asked, sent, "rejected");
     else {
       asked.waiting = sent;
-      this.#limit(asked, options);
+      this.#limit(asked);
     }
-    return call;
+    return asked;
   }
 
   /** A query of this member's own is delivered here: its members are known. */
@@ -161,6 +197,7 @@ export class Questions {
     asked.answers.set(answer.member, answer);
     if (answer.status === "value") asked.values++;
     this.#recorder?.replied(asked.query, answer.member, answer.status);
+    asked.onAnswer?.(answer);
   }
 
   #settleIfEnough(asked: Asked): void {
@@ -171,11 +208,11 @@ export class Questions {
     else if (members.every((member) => asked.answers.has(member))) this.#resolve(asked, "complete");
   }
 
-  #limit(asked: Asked, options: QueryOptions): void {
-    const { timeoutMs, onTimeout, signal } = options;
+  #limit(asked: Asked): void {
+    const { timeoutMs, onTimeout, signal } = asked.options;
     const releases: (() => void)[] = [];
     if (timeoutMs !== undefined) {
-      releases.push(this.#after(timeoutMs, () => this.#timedOut(asked, timeoutMs, onTimeout === "reject")));
+      releases.push(this.#after(timeoutMs, () => this.#timedOut(asked, timeoutMs, onTimeout ?? "null")));
     }
     if (signal !== undefined) {
       const onAbort = () => this.#reject(asked, abortedBy(signal, asked.operation.name, this.#group), "rejected");
@@ -189,10 +226,12 @@ export class Questions {
     }
   }
 
-  #timedOut(asked: Asked, timeoutMs: number, reject: boolean): void {
-    if (!this.#open.has(asked.query)) return;
-    asked.members ??= asked.audience?.members ?? this.#membership?.view.members ?? [];
-    if (reject) {
+  #timedOut(asked: Asked, timeoutMs: number, action: TimeoutAction): void {
+    const membership = this.#membership;
+    if (!this.#open.has(asked.query) || membership === undefined) return;
+    const isDelivered = asked.members !== undefined;
+    asked.members ??= asked.audience?.members ?? membership.view.members;
+    if (action === "abort") {
       const problem = `${asked.operation.name} had ${asked.values} values from ${asked.members.length} members after ${timeoutMs} ms`;
       this.#reject(
         asked,
@@ -201,8 +240,14 @@ export class Questions {
       );
       return;
     }
-    for (const member of asked.members) this.#answer(asked, { member, status: "timeout" });
-    this.#resolve(asked, "complete");
+    // Nobody can be blamed for a query that was not even delivered here, nor does this member accuse itself.
+    const silent = action === "suspect" && isDelivered ? asked.members.filter((id) => !asked.answers.has(id)) : [];
+    const accused = silent.filter((member) => member !== membership.self);
+    for (const member of asked.members) {
+      if (!accused.includes(member)) this.#answer(asked, { member, status: "timeout" });
+    }
+    if (accused.length > 0) membership.accuse(asked.query, accused);
+    else this.#resolve(asked, "complete");
   }
 
   #resolve(asked: Asked, outcome: "enough" | "complete"): void {
@@ -218,6 +263,13 @@ export class Questions {
     asked.call.fail(error, this.#diagnostics);
   }
 
+  /** Nobody wants the answers any more. */
+  #drop(asked: Asked): void {
+    if (!this.#close(asked)) return;
+    this.#recorder?.ended(asked.query, "rejected");
+    asked.call.fulfil([]);
+  }
+
   #close(asked: Asked): boolean {
     if (!this.#open.delete(asked.query)) return false;
     if (asked.waiting !== undefined) this.#outbox.cancel(asked.waiting);
@@ -225,17 +277,10 @@ export class Questions {
     return true;
   }
 
-  #failed<T>(call: Pending<T>, error: CoterieError): Pending<T> {
-    call.fail(error, this.#diagnostics);
-    return call;
-  }
-
   get #viewNumber(): number {
     return this.#membership?.view.number ?? 0;
   }
 }
-
-const FLAVOUR_OF = { fifo: FIFO, causal: CAUSAL, ordered: TOTAL, safe: SAFE } as const;
 
 export function tooLarge(operation: Operation, bytes: number, bytesMax: number, group: string): CoterieError {
   return new CoterieError("message-too-large", `${operation.name}: ${bytes} bytes, more than ${bytesMax}`, { group });

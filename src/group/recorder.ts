@@ -8,7 +8,7 @@ import type { HistoryEvent, HistoryFlavour, HistorySink } from "../protocol/hist
 import type { GroupView, NodeId } from "../protocol/view.ts";
 import { FLAVOURS, MessageCursor, type Packet } from "../wire/packet.ts";
 import { encodeValue, Unencodable } from "./codec.ts";
-import { AUDIENCE, openMessage, QUERY } from "./message.ts";
+import { openMessage, QUERY } from "./message.ts";
 import { ALL, MAJORITY, type Reply, type Wanted } from "./reply.ts";
 
 /** Where and when events are recorded. */
@@ -44,19 +44,21 @@ export class Recorder {
     for (let place = 0; cursor.next(); place++) {
       const message = idOf(packet, this.#node, place, this.#group);
       this.#record({ kind: "send", ...this.#here(), view: view.number, message, flavour: flavourOf(packet) });
-      if ((cursor.tag & QUERY) !== 0 && (cursor.tag & AUDIENCE) === 0) this.#querySent(packet, cursor, message, view);
+      if ((cursor.tag & QUERY) !== 0) this.#querySent(packet, cursor, message, view);
     }
   }
 
   #querySent(packet: Packet, cursor: MessageCursor, message: string, view: GroupView): void {
-    const query = openMessage(cursor.tag, packet.bytes, cursor.from, cursor.from + cursor.length)?.query;
+    const opened = openMessage(cursor.tag, packet.bytes, cursor.from, cursor.from + cursor.length);
+    const { query, audience } = opened ?? {};
     const wanted = query === undefined ? undefined : this.#wanted.get(query);
     if (query === undefined || wanted === undefined) return;
     this.#wanted.delete(query);
     this.#queries.set(query, message);
-    const size = view.members.length;
+    const size = (audience ?? view.members).length;
     const count = wanted === ALL ? size : wanted === MAJORITY ? Math.floor(size / 2) + 1 : wanted;
-    this.#record({ kind: "query", ...this.#here(), query: message, wanted: count });
+    const asked = audience === undefined ? {} : { audience };
+    this.#record({ kind: "query", ...this.#here(), query: message, wanted: count, ...asked });
   }
 
   /** The message at `place` of a packet, or the one that ends with it, is delivered. */

@@ -109,7 +109,7 @@ test("wrong calls are refused", () => {
 });
 
 test("queries resolve with replies of what the handler returns in the end", () => {
-  expectTypeOf(group.query(ALL).lookup("a")).resolves.toEqualTypeOf<Reply<number | undefined>[]>();
+  expectTypeOf(group.query(ALL).lookup("a")).resolves.toEqualTypeOf<Reply<number>[]>();
   expectTypeOf(group.query(MAJORITY).slow()).resolves.toEqualTypeOf<Reply<number>[]>();
   expectTypeOf(group.query(ALL, { order: "causal" }).slow()).resolves.toEqualTypeOf<Reply<number>[]>();
   expectTypeOf(group.query(2).perhaps("a")).resolves.toEqualTypeOf<Reply<number>[]>();

@@ -25,7 +25,11 @@ export interface DeliveryPoint {
 /** How a member's time in a group ended. */
 export type Ending = "left" | "excluded" | "lost" | "closed";
 
-export type ReplyStatus = "value" | "null" | "abort" | "left";
+/** How a member answers a query. */
+export type AnswerStatus = "value" | "null" | "abort";
+
+/** What its caller learns of a member: the answer, that it has left, or that it was accused of silence and stays. */
+export type ReplyStatus = AnswerStatus | "left" | "timeout";
 
 /** Why the directory refused to let a node join a group. */
 export type JoinRefusal =

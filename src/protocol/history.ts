@@ -82,7 +82,10 @@ export type HistoryEvent =
       readonly flush: string;
       readonly outcome: "held" | "rejected";
     }
-  /** A query was sent: it is also a `send` (and is delivered) under the message id `query`. */
+  /**
+   * A query was sent: it is also a `send` (and is delivered) under the message id `query`. `audience` are those who were
+   * asked; without it, all members of the view in which it is delivered.
+   */
   | {
       readonly kind: "query";
       readonly at: number;
@@ -90,6 +93,7 @@ export type HistoryEvent =
       readonly group: string;
       readonly query: string;
       readonly wanted: number;
+      readonly audience?: readonly NodeId[];
     }
   /** The caller learned how the query ended for one member. */
   | {
@@ -101,6 +105,7 @@ export type HistoryEvent =
       readonly member: NodeId;
       readonly status: "value" | "null" | "left" | "timeout" | "abort";
     }
+  /** `rejected`: it failed, or its caller gave up. */
   | {
       readonly kind: "query-end";
       readonly at: number;

@@ -48,6 +48,10 @@ class Host implements MemberHost {
     this.asked.push("leave");
   }
 
+  requestExclusion(_group: number, target: number, members: readonly NodeId[]): void {
+    this.asked.push(`exclude ${members.join(" ")} of ${target}`);
+  }
+
   nextQuery(): number {
     return 7;
   }
@@ -448,7 +452,7 @@ describe("leaving (C11)", () => {
     early.member.retarget(viewOf(2, [a, b]));
     early.member.leave();
     early.member.retarget(viewOf(3, [a]));
-    expect(early.seen()).toEqual(["ended left"]);
+    expect(early.seen()).toEqual(["ended excluded"]);
     const last = creator();
     last.member.leave();
     last.turn();
@@ -513,6 +517,28 @@ describe("queries and answers", () => {
     });
     expect(host.seen()).toEqual(["reply b value 4"]);
     host.member.closeQuery(7);
+  });
+});
+
+describe("accusations", () => {
+  test("the directory is asked once for each accused, until it has judged", () => {
+    const host = pair({}, [a, b]);
+    const { member } = host;
+    const query = member.openQuery();
+    member.accuse(query, [b]);
+    expect(host.asked).toEqual([]);
+    member.queryDelivered(query, [a, b], 2);
+    member.accuse(query, [a, b]);
+    member.accuse(query, [b]);
+    expect(host.asked).toEqual([`exclude ${a} ${b} of 2`]);
+    member.judged([a, b], [a, b]);
+    expect(host.seen()).toEqual(["reply b timeout 0"]);
+  });
+
+  test("who is excluded from the group, and did not ask to leave it, ends at once", () => {
+    const host = pair();
+    host.member.retarget(viewOf(3, [b], [b]));
+    expect(host.seen()).toEqual(["ended excluded"]);
   });
 });
 

@@ -5,7 +5,7 @@
  */
 import { assert } from "../base/assert.ts";
 import type { Packet } from "../wire/packet.ts";
-import type { DeliveryPoint, Effect, Effects, Ending, ReplyStatus } from "./effects.ts";
+import type { AnswerStatus, DeliveryPoint, Effect, Effects, Ending } from "./effects.ts";
 import { Epoch } from "./epoch.ts";
 import { Flush, type FlushHost } from "./membership/flush.ts";
 import { Donation, Loading } from "./membership/transfer.ts";
@@ -36,6 +36,8 @@ export interface MemberHost {
   /** The state is here: the directory is to know. */
   reportSynced(group: number, target: number): void;
   requestLeave(group: number): void;
+  /** The directory is to exclude these members of the group's view `target`. */
+  requestExclusion(group: number, target: number, members: readonly NodeId[]): void;
   /** A number for a query, unique at this incarnation. */
   nextQuery(): number;
 }
@@ -63,6 +65,8 @@ export class Member implements FlushHost {
   readonly #effects: Effects;
   readonly #outgoing: Outgoing;
   readonly #queries: Queries;
+  /** Members that the directory is asked to exclude. */
+  readonly #accused = new Set<NodeId>();
   readonly #flush: Flush;
   #epoch: Epoch | undefined;
   /** The newest target of the directory, installed or not. */
@@ -155,7 +159,20 @@ export class Member implements FlushHost {
     this.#queries.close(query);
   }
 
-  answer(to: NodeId, query: number, status: Exclude<ReplyStatus, "left">, value: Uint8Array): void {
+  /** These members have not answered in time: the directory is to exclude them. */
+  accuse(query: number, members: readonly NodeId[]): void {
+    const accused = this.#queries.accuse(query, members).filter((member) => !this.#accused.has(member));
+    for (const member of accused) this.#accused.add(member);
+    if (accused.length > 0) this.#host.requestExclusion(this.group, this.#epoch?.number ?? 0, accused);
+  }
+
+  /** The directory has judged these accused; the group goes on without all but `staying`. */
+  judged(accused: readonly NodeId[], staying: readonly NodeId[]): void {
+    for (const member of accused) this.#accused.delete(member);
+    this.#queries.spared(staying);
+  }
+
+  answer(to: NodeId, query: number, status: AnswerStatus, value: Uint8Array): void {
     if (to === this.self) {
       this.#queries.answered(to, query, status, value, false);
       return;
@@ -264,9 +281,10 @@ export class Member implements FlushHost {
       this.#flush.begin(target);
       return;
     }
-    // A leaver answers fetches until it is told that the others have gone on.
+    // A leaver answers fetches until it is told that the others have gone on; who was accused is not asked.
     this.#epoch?.freeze();
-    if (target.members.length === 0 || this.#epoch === undefined) this.end("left");
+    if (this.#leaving !== "asked") this.end("excluded");
+    else if (target.members.length === 0 || this.#epoch === undefined) this.end("left");
   }
 
   /** The primary partition is out of reach, or within it again. */

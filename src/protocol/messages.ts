@@ -34,6 +34,7 @@ export const directoryCommand = union({
   leave: { groups: list(u32, 1024) },
   synced: { group: u32, target: u32 },
   forget: { name: text(256), group: u32 },
+  exclude: { group: u32, target: u32, members: nodeIds },
 });
 export type DirectoryCommand = Laid<typeof directoryCommand>;
 

@@ -184,6 +184,14 @@ export class Process implements ClusterHost, MemberHost {
       const names = request.command.groups.map(({ name }) => name);
       this.#joinExecuted(request.number, names, refusals);
     }
+    if (request.command.kind === "exclude") {
+      const { group, members } = request.command;
+      const present = this.#cluster.directory.group(group)?.members ?? [];
+      this.member(group)?.judged(
+        members,
+        members.filter((member) => present.includes(member)),
+      );
+    }
     if (request.command.kind !== "leave") return;
     for (const group of request.command.groups) {
       const stays = this.#cluster.directory.group(group)?.members.includes(this.self.id) === true;
@@ -219,6 +227,10 @@ export class Process implements ClusterHost, MemberHost {
 
   requestLeave(group: number): void {
     this.#cluster.request({ kind: "leave", groups: [group] });
+  }
+
+  requestExclusion(group: number, target: number, members: readonly NodeId[]): void {
+    this.#cluster.request({ kind: "exclude", group, target, members });
   }
 
   nextQuery(): number {

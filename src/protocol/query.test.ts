@@ -54,6 +54,26 @@ describe("Queries", () => {
     expect(said(effects)).toEqual(["left b"]);
   });
 
+  test("Q1: who is accused and stays is not waited for; who goes has left", () => {
+    const { queries, effects } = opened();
+    queries.delivered(1, [a, b, c], 4);
+    queries.answered(a, 1, "value", NOTHING, false);
+    expect(queries.accuse(1, [a, b, c])).toEqual([b, c]);
+    expect(queries.accuse(2, [b])).toEqual([]);
+    queries.spared([b]);
+    expect(said(effects)).toEqual(["value a", "timeout b"]);
+    queries.answered(b, 1, "value", NOTHING, false);
+    queries.installed(5, [a, b], []);
+    expect(said(effects)).toEqual(["left c", "done"]);
+  });
+
+  test("Q1: nobody is accused over a query that was not delivered yet", () => {
+    const { queries, effects } = opened();
+    expect(queries.accuse(1, [a, b, c])).toEqual([]);
+    queries.spared([a, b, c]);
+    expect(said(effects)).toEqual([]);
+  });
+
   test("Q1: a joiner that begins to load anew answers nothing of earlier views, and is not waited for", () => {
     const { queries, effects } = opened();
     queries.delivered(1, [a, b, c], 4);

@@ -3,7 +3,7 @@
  * answers it, answers null, aborts it, or is reported as having left; no time-out is needed for the end. An answer of a
  * member that was already reported as left is dropped (rule D-2).
  */
-import type { Effects, ReplyStatus } from "./effects.ts";
+import type { AnswerStatus, Effects, ReplyStatus } from "./effects.ts";
 import type { NodeId } from "./view.ts";
 
 interface Query {
@@ -13,6 +13,8 @@ interface Query {
   view: number;
   /** Who has answered before the query was delivered here. */
   readonly early: Set<NodeId>;
+  /** Who was accused because its answer took too long. */
+  accused: readonly NodeId[];
 }
 
 interface Assembly {
@@ -41,7 +43,7 @@ export class Queries {
 
   /** The number is one that this incarnation has not used before, in any group: a late answer never meets another query. */
   open(query: number): void {
-    this.#open.set(query, { awaited: undefined, view: 0, early: new Set() });
+    this.#open.set(query, { awaited: undefined, view: 0, early: new Set(), accused: [] });
   }
 
   close(query: number): void {
@@ -59,7 +61,7 @@ export class Queries {
     this.#reportLeft(query, open);
   }
 
-  answered(from: NodeId, query: number, status: Exclude<ReplyStatus, "left">, part: Uint8Array, more: boolean): void {
+  answered(from: NodeId, query: number, status: AnswerStatus, part: Uint8Array, more: boolean): void {
     const open = this.#open.get(query);
     if (open === undefined) return;
     if (open.awaited !== undefined ? !open.awaited.has(from) : open.early.has(from)) return;
@@ -82,15 +84,34 @@ export class Queries {
     for (const [query, open] of this.#open) this.#reportLeft(query, open);
   }
 
+  /** Which of these members are to be accused: those whose answers are still awaited. */
+  accuse(query: number, members: readonly NodeId[]): readonly NodeId[] {
+    const open = this.#open.get(query);
+    if (open === undefined) return [];
+    open.accused = members.filter((member) => open.awaited?.has(member));
+    return open.accused;
+  }
+
+  /** These were accused, and stay members: nobody waits for their answers any longer. */
+  spared(members: readonly NodeId[]): void {
+    for (const [query, open] of this.#open) {
+      for (const member of members) if (open.accused.includes(member)) this.#giveUp(query, open, member, "timeout");
+      this.#completeIfAnswered(query, open);
+    }
+  }
+
   #reportLeft(query: number, open: Query): void {
     for (const member of [...(open.awaited ?? [])]) {
       const isGone = !this.#members.has(member);
       if (!isGone && open.view >= (this.#answersFrom.get(member) ?? 0)) continue;
-      open.awaited?.delete(member);
-      const status = isGone ? "left" : "null";
-      this.#effects.perform({ kind: "reply", group: this.#group, query, from: member, status, value: NOTHING });
+      this.#giveUp(query, open, member, isGone ? "left" : "null");
     }
     this.#completeIfAnswered(query, open);
+  }
+
+  #giveUp(query: number, open: Query, member: NodeId, status: ReplyStatus): void {
+    if (open.awaited?.delete(member) !== true) return;
+    this.#effects.perform({ kind: "reply", group: this.#group, query, from: member, status, value: NOTHING });
   }
 
   /** The whole answer, once its last part has come. */

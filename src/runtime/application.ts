@@ -3,7 +3,7 @@
  * checked counters of a simulation. Everything here is a plain call, made in a definite order and never re-entered:
  * upcalls happen while the driver drains its effects; what an upcall asks of its `Membership` takes effect afterwards.
  */
-import type { DeliveryPoint, Ending, ReplyStatus } from "../protocol/effects.ts";
+import type { AnswerStatus, DeliveryPoint, Ending, ReplyStatus } from "../protocol/effects.ts";
 import type { GroupView, NodeId } from "../protocol/view.ts";
 import type { Packet } from "../wire/packet.ts";
 
@@ -74,8 +74,13 @@ export interface Membership {
   queryDelivered(query: number, members: readonly NodeId[]): void;
   /** Replies that come later are dropped. */
   closeQuery(query: number): void;
+  /**
+   * These members have not answered the query in time: the directory is to exclude them from the group. It does if a
+   * quorum of the members stays; then their replies are `left`, else `timeout`.
+   */
+  accuse(query: number, members: readonly NodeId[]): void;
   /** Answers a query that was delivered here. */
-  answer(to: NodeId, query: number, status: Exclude<ReplyStatus, "left">, value: Uint8Array): void;
+  answer(to: NodeId, query: number, status: AnswerStatus, value: Uint8Array): void;
   /** Leaves in good order (C11): queued messages are sent and flushed first. Ends with `ended("left")`. */
   leave(): void;
 }
@@ -87,4 +92,11 @@ export interface JoinRequest {
   readonly application: Application;
 }
 
-export type { ClusterStatus, DeliveryPoint, Ending, JoinRefusal, ReplyStatus } from "../protocol/effects.ts";
+export type {
+  AnswerStatus,
+  ClusterStatus,
+  DeliveryPoint,
+  Ending,
+  JoinRefusal,
+  ReplyStatus,
+} from "../protocol/effects.ts";

@@ -6,7 +6,7 @@ import type { Effect, Ending } from "../protocol/effects.ts";
 import type { HistorySink } from "../protocol/history.ts";
 import type { Process } from "../protocol/process.ts";
 import type { GroupView, NodeId } from "../protocol/view.ts";
-import type { Application, Membership, StateLoader, StateReader } from "./application.ts";
+import type { AnswerStatus, Application, Membership, StateLoader, StateReader } from "./application.ts";
 
 const NO_VIEW: GroupView = { number: 0, members: [], synced: [] };
 
@@ -62,7 +62,11 @@ class Attendance implements Membership {
     this.#member()?.closeQuery(query);
   }
 
-  answer(to: NodeId, query: number, status: "value" | "null" | "abort", value: Uint8Array): void {
+  accuse(query: number, members: readonly NodeId[]): void {
+    this.#member()?.accuse(query, members);
+  }
+
+  answer(to: NodeId, query: number, status: AnswerStatus, value: Uint8Array): void {
     this.#member()?.answer(to, query, status, value);
   }
 

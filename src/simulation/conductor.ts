@@ -192,7 +192,8 @@ export class Conductor {
       case "query": {
         const flavour = FLAVOURS[third];
         if (flavour === undefined) return `no flavour ${third}`;
-        counter.query(flavour, fourth === "all" || fourth === undefined ? counter.view.members.length : Number(fourth));
+        const wanted = fourth === "all" || fourth === undefined ? counter.view.members.length : Number(fourth);
+        counter.query({ flavour, wanted });
         return undefined;
       }
       case "leave":

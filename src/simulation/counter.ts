@@ -5,7 +5,7 @@
 import { allocate, wordAt } from "../base/arena.ts";
 import { hashString, mix } from "../base/random.ts";
 import type { HistoryFlavour, HistorySink } from "../protocol/history.ts";
-import type { GroupView, NodeId } from "../protocol/view.ts";
+import { type GroupView, type NodeId, nodeIds } from "../protocol/view.ts";
 import type {
   Application,
   DeliveryPoint,
@@ -16,11 +16,34 @@ import type {
   StateReader,
 } from "../runtime/application.ts";
 import { historyName } from "../runtime/memberships.ts";
+import { decode, encode } from "../wire/layout.ts";
 import { CAUSAL, FIFO, MessageCursor, type Packet, SAFE, TOTAL } from "../wire/packet.ts";
 
 const UPDATE = 0;
 const QUERY = 1;
+/** A query that some of its members never answer. */
+const HOPELESS_QUERY = 2;
 const NOTHING = new Uint8Array(0);
+/** Where a query's audience begins, after the numbers of message and query. */
+const AUDIENCE_FROM = 8;
+
+/** What a query of a counter is like. */
+export interface CounterQuery {
+  readonly flavour: number;
+  readonly wanted: number;
+  /** Who is asked; default: all members. */
+  readonly audience?: readonly NodeId[];
+  /** Some never answer it; the query ends only if they are accused. */
+  readonly hopeless?: boolean;
+}
+
+interface Asked {
+  readonly id: string;
+  readonly wanted: number;
+  /** Who was asked, once it was delivered here. */
+  members: readonly NodeId[] | undefined;
+  values: number;
+}
 
 export interface CounterHooks {
   readonly node: NodeId;
@@ -72,7 +95,7 @@ export class Counter implements Application {
   #causal = new Map<NodeId, number>();
   #group = "";
   #flush = 0;
-  readonly #queries = new Map<number, { readonly id: string; replies: number; readonly wanted: number }>();
+  readonly #queries = new Map<number, Asked>();
   #partial = new Map<string, Uint8Array[]>();
 
   constructor(hooks: CounterHooks) {
@@ -84,7 +107,7 @@ export class Counter implements Application {
     const { membership } = this;
     if (membership === undefined) return false;
     const message = this.#mint(membership);
-    if (!membership.send(flavour, UPDATE, encode(message, paddingBytes))) return false;
+    if (!membership.send(flavour, UPDATE, messageOf(message, paddingBytes))) return false;
     this.sentCount++;
     return true;
   }
@@ -110,20 +133,33 @@ export class Counter implements Application {
     });
   }
 
-  query(flavour: number, wanted: number): void {
+  /** The query's number; undefined when there was no room or there is no group. */
+  query({ flavour, wanted, audience, hopeless = false }: CounterQuery): number | undefined {
     const { membership } = this;
-    if (membership === undefined) return;
+    if (membership === undefined) return undefined;
     const number = membership.openQuery();
     const message = this.#mint(membership);
     const id = this.#hooks.names.at(message);
-    if (!membership.send(flavour, QUERY, encode(message, 4, number))) {
+    const to = audience === undefined ? NOTHING : encode(nodeIds, audience);
+    const payload = messageOf(message, 4 + to.length, number);
+    payload.set(to, AUDIENCE_FROM);
+    if (!membership.send(flavour, hopeless ? HOPELESS_QUERY : QUERY, payload)) {
       membership.closeQuery(number);
-      return;
+      return undefined;
     }
     this.sentCount++;
     this.queriesPending++;
-    this.#queries.set(number, { id, replies: 0, wanted });
-    this.#record({ kind: "query", query: id, wanted });
+    this.#queries.set(number, { id, wanted, members: undefined, values: 0 });
+    this.#record({ kind: "query", query: id, wanted, ...(audience === undefined ? {} : { audience }) });
+    return number;
+  }
+
+  /** Accuses those that have not answered the query; false when it is over. */
+  accuse(query: number): boolean {
+    const asked = this.#queries.get(query);
+    if (asked === undefined) return false;
+    this.membership?.accuse(query, asked.members ?? []);
+    return true;
   }
 
   #mint({ self }: Membership): number {
@@ -163,7 +199,7 @@ export class Counter implements Application {
       const group = this.#group;
       const name = names.at(message);
       history({ kind: "deliver", at: now(), node, group, view: view.number, message: name, sender, flavour });
-      if (cursor.tag === QUERY) this.#answer(wordAt(payload, 4), name, point);
+      if (cursor.tag !== UPDATE) this.#asked(cursor.tag, payload, name, point);
       else if (this.isTalkative && packet.flavour === CAUSAL) this.#respond(name, point);
     }
   }
@@ -228,7 +264,7 @@ export class Counter implements Application {
     if (asked === undefined) return;
     this.#record({ kind: "reply", query: asked.id, member: from, status });
     if (status === "abort") this.#endQuery(query, "aborted");
-    else if (status === "value" && ++asked.replies === asked.wanted) this.#endQuery(query, "enough");
+    else if (status === "value" && ++asked.values === asked.wanted) this.#endQuery(query, "enough");
   }
 
   queryComplete(query: number): void {
@@ -250,12 +286,16 @@ export class Counter implements Application {
     this.#record({ kind: "query-end", query: asked.id, outcome });
   }
 
-  #answer(number: number, id: string, point: DeliveryPoint): void {
+  #asked(tag: number, payload: Uint8Array, id: string, point: DeliveryPoint): void {
     const { membership } = this;
     if (membership === undefined) return;
-    if (point.own) membership.queryDelivered(number, point.view.members);
+    const number = wordAt(payload, 4);
+    const audience = payload.length > AUDIENCE_FROM ? decode(nodeIds, payload.subarray(AUDIENCE_FROM)) : undefined;
+    if (point.own) this.#ownQuery(membership, number, audience, point.view);
+    if (audience?.includes(membership.self) === false) return;
     // A few members have nothing to say, and very few object; which ones is the same in every run of a seed.
     const die = hashString(`${id} ${membership.self}`) % 64;
+    if (tag === HOPELESS_QUERY && die >= 24 && !point.own) return;
     const status = die === 0 ? "abort" : die < 6 ? "null" : "value";
     membership.answer(point.sender, number, status, NOTHING);
   }
@@ -263,6 +303,20 @@ export class Counter implements Application {
   /** Who responds to what is the same in every run of a seed; so few do that a conversation ends. */
   #respond(name: string, { own }: DeliveryPoint): void {
     if (!own && hashString(`${this.#hooks.node} ${name}`) % 12 === 0) this.send(CAUSAL);
+  }
+
+  #ownQuery(membership: Membership, number: number, audience: readonly NodeId[] | undefined, view: GroupView): void {
+    const asked = this.#queries.get(number);
+    if (asked === undefined) return;
+    const members = audience ?? view.members;
+    asked.members = members;
+    for (const member of members) {
+      if (!view.members.includes(member)) this.#record({ kind: "reply", query: asked.id, member, status: "left" });
+    }
+    membership.queryDelivered(
+      number,
+      members.filter((member) => view.members.includes(member)),
+    );
   }
 
   /** The whole message, once its last fragment is there. */
@@ -310,7 +364,7 @@ function flavourName(flavour: number): HistoryFlavour {
 }
 
 /** The message's number, what the message says, and padding. */
-function encode(message: number, moreBytes: number, said = 0): Uint8Array {
+function messageOf(message: number, moreBytes: number, said = 0): Uint8Array {
   const bytes = allocate(4 + moreBytes);
   for (let at = 0; at < 4; at++) bytes[at] = message >>> (8 * at);
   if (said !== 0) for (let at = 0; at < 4; at++) bytes[4 + at] = said >>> (8 * at);

@@ -376,6 +376,22 @@ const serviceMutants: readonly Mutant[] = [
     why: "A query is complete though one member has not answered.",
   },
   {
+    name: "query-awaits-the-accused",
+    violates: "Q1",
+    file: QUERIES,
+    find: "if (open.accused.includes(member))",
+    replace: "if (open.accused.length > 1e9)",
+    why: "Who is accused and stays a member is still waited for, and the query never ends.",
+  },
+  {
+    name: "accused-stays",
+    violates: "M5",
+    file: MEMBER,
+    find: 'if (this.#leaving !== "asked")\n            this.end("excluded");',
+    replace: 'if (this.#leaving === "flushing")\n            this.end("excluded");',
+    why: "A member that the directory has excluded from its group waits to be told for ever.",
+  },
+  {
     name: "query-out-of-turn",
     violates: "Q2",
     file: EPOCH,

@@ -92,11 +92,28 @@ export class Traffic {
     if (host === undefined || counter?.membership === undefined || host.pausedUntil > this.#world.now) return;
     const die = this.#random.below(1000);
     if (die < 40) counter.flush(this.#random.chance(0.3) ? this.#random.between(1, 3) : undefined);
-    else if (die < 100) counter.query(this.#random.pick(FLAVOURS), this.#random.pick([1, 2, 1000]));
+    else if (die < 100) this.#ask(host, group);
     else if (die < 103) this.#leaveForAWhile(name, group);
     else if (die < 110) counter.send(this.#random.pick(FLAVOURS), 150_000);
     else
       for (let count = this.#random.pick([1, 1, 1, 4]); count > 0; count--) counter.send(this.#random.pick(FLAVOURS));
+  }
+
+  /** Asks all members or some; of a few questions it is known that not all will answer, and those who do not are accused. */
+  #ask(host: Host, group: string): void {
+    const counter = host.counter(group);
+    const members = counter?.view.members ?? [];
+    const audience = this.#random.chance(0.25) ? members.filter(() => this.#random.chance(0.5)) : undefined;
+    const hopeless = this.#random.chance(0.1);
+    const question = { flavour: this.#random.pick(FLAVOURS), wanted: this.#random.pick([1, 2, 1000]), hopeless };
+    const query = counter?.query(audience === undefined ? question : { ...question, audience });
+    if (query === undefined || !hopeless) return;
+    const patienceMs = this.#random.pick([1, 50, 1000]);
+    const accuse = (): void => {
+      if (host.counter(group) === counter && counter?.accuse(query))
+        this.#world.at(this.#world.now + patienceMs, accuse, host.name);
+    };
+    this.#world.at(this.#world.now + patienceMs, accuse, host.name);
   }
 
   #leaveForAWhile(name: string, group: string): void {

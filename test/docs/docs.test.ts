@@ -2,10 +2,12 @@
  * The documents are true as far as a machine can tell: their examples compile, the first program runs, links lead
  * somewhere, and lists that the code also holds are the same. `UPDATE_DOCS=1` writes the generated parts anew.
  */
-import { spawn, spawnSync } from "node:child_process";
+import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, relative, resolve } from "node:path";
+import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -111,6 +113,33 @@ describe("examples", () => {
       const code = await new Promise((done) => child.once("close", done));
       expect({ code, problems: await problems }).toEqual({ code: 0, problems: "" });
       expect(await output).toMatch(/^prices members: (\S+#[0-9a-f]{8})\n\1 20\.75\n$/);
+    },
+    RUN_MS_MAX,
+  );
+
+  test(
+    "the members of examples/primes.ts share the work, and count all primes",
+    async () => {
+      const run = (): { readonly child: ChildProcessWithoutNullStreams; readonly lines: AsyncIterator<string> } => {
+        const child = spawn(process.execPath, ["--import", "tsx", join(root, "examples", "primes.ts")], {
+          cwd: root,
+          env: { ...process.env, TMPDIR: folder },
+        });
+        child.stderr.resume();
+        return { child, lines: createInterface({ input: child.stdout })[Symbol.asyncIterator]() };
+      };
+      const first = run();
+      expect((await first.lines.next()).value).toContain("member 0 of 1");
+      const second = run();
+      expect((await second.lines.next()).value).toContain("member 1 of 2");
+      second.child.stdin.end("1000\n");
+      const said = [await second.lines.next(), await second.lines.next(), await second.lines.next()];
+      const [one, other, sum] = said.map(({ value }) => value as string);
+      expect([one, other].map((line) => Number(line?.split(" ").at(-1))).sort((a, b) => a - b)).toEqual([80, 88]);
+      expect(sum).toBe("there are 168 primes up to 1000");
+      await once(second.child, "close");
+      first.child.stdin.end();
+      await once(first.child, "close");
     },
     RUN_MS_MAX,
   );

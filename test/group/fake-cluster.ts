@@ -6,8 +6,9 @@
  */
 import type { JoinFailure, NodeRuntime } from "../../src/group/runtime.ts";
 import type { HistorySink } from "../../src/protocol/history.ts";
-import type { ClusterView, GroupView, NodeId } from "../../src/protocol/view.ts";
+import { type ClusterView, type GroupView, isQuorum, type NodeId } from "../../src/protocol/view.ts";
 import type {
+  AnswerStatus,
   Application,
   ClusterStatus,
   Ending,
@@ -347,7 +348,7 @@ export class FakeMember implements Membership {
     return this.#queries.size;
   }
 
-  answer(to: NodeId, query: number, status: Exclude<ReplyStatus, "left">, value: Uint8Array): void {
+  answer(to: NodeId, query: number, status: AnswerStatus, value: Uint8Array): void {
     const bytes = value.slice();
     this.#group.cluster.schedule(() => this.#group.member(to)?.answered(this.self, query, status, bytes));
   }
@@ -359,6 +360,18 @@ export class FakeMember implements Membership {
     open.awaited?.delete(from);
     this.application.reply(query, from, status, value);
     this.#completeLater(query, open);
+  }
+
+  /** As the directory judges it: a quorum of the members must stay. */
+  accuse(query: number, members: readonly NodeId[]): void {
+    this.#group.cluster.schedule(() => {
+      const { view } = this.#group;
+      const goes = isQuorum(view.members, (id) => !members.includes(id));
+      for (const id of members) {
+        if (goes) this.#group.member(id)?.end("excluded");
+        else this.answered(id, query, "timeout", new Uint8Array(0));
+      }
+    });
   }
 
   leave(): void {

@@ -282,7 +282,7 @@ describe("a call is refused", () => {
     expect(await bob.call<Ledger>("read", "ledger")).toMatchObject({ chain });
     const slow = { abortAfterMs: 50 };
     expect(await ann.refusal("query", "ledger", "ALL", slow, "answersAfter", 3000)).toMatchObject({ code: "aborted" });
-    const hasty = { timeoutMs: 50, onTimeout: "reject" };
+    const hasty = { timeoutMs: 50, onTimeout: "abort" };
     expect(await ann.refusal("query", "ledger", "ALL", hasty, "answersAfter", 3000)).toMatchObject({ code: "timeout" });
     const patient = { timeoutMs: 50 };
     const replies = await ann.call<readonly { readonly status: string }[]>(

@@ -318,3 +318,51 @@ describe("snapshots", () => {
     expect(group && Directory.target(group)).toEqual({ number: 1, members: [a], synced: [a] });
   });
 });
+
+describe("accusations", () => {
+  function group(...members: NodeId[]): Executor {
+    const executor = new Executor();
+    for (const member of members) {
+      executor.join(member, "g");
+      if (member !== members[0]) executor.synced(member, "g");
+    }
+    return executor;
+  }
+
+  function accuse(executor: Executor, accuser: NodeId, ...members: NodeId[]): readonly NodeId[] {
+    const { id = 0, number = 0 } = executor.directory.named("g") ?? {};
+    executor.run(accuser, { kind: "exclude", group: id, target: number, members });
+    return executor.directory.named("g")?.members ?? [];
+  }
+
+  test("a member that does not answer goes, if a quorum of the members stays", () => {
+    const executor = group(a, b, c);
+    expect(accuse(executor, b, a)).toEqual([b, c]);
+    expect(executor.directory.named("g")).toMatchObject({ status: "live", number: 4, synced: [b, c] });
+    expect(accuse(executor, b, a)).toEqual([b, c]);
+  });
+
+  test("when most are accused nobody goes; of two only the older can accuse the other", () => {
+    expect(accuse(group(a, b, c), c, a, b)).toEqual([a, b, c]);
+    expect(accuse(group(a, b), b, a)).toEqual([a, b]);
+    expect(accuse(group(a, b), a, b)).toEqual([a]);
+  });
+
+  test("an accusation is for the view in which it was made", () => {
+    const executor = group(a, b, c);
+    const { id = 0, number = 0 } = executor.directory.named("g") ?? {};
+    executor.leave(c, "g");
+    executor.join(c, "g");
+    executor.run(a, { kind: "exclude", group: id, target: number, members: [c] });
+    expect(executor.directory.named("g")?.members).toEqual([a, b, c]);
+  });
+
+  test("only a member with the state accuses, and never itself", () => {
+    expect(accuse(group(a, b), c, b)).toEqual([a, b]);
+    expect(accuse(group(a, b, c), c, c)).toEqual([a, b, c]);
+    const executor = group(a, b);
+    executor.join(c, "g");
+    expect(accuse(executor, c, b)).toEqual([a, b, c]);
+    expect(accuse(executor, a, c)).toEqual([a, b]);
+  });
+});

@@ -8,7 +8,7 @@ import { hashString } from "../../base/random.ts";
 import { decode, encode, list, record, text, u32, varint, word } from "../../wire/layout.ts";
 import type { JoinRefusal } from "../effects.ts";
 import { type DirectoryCommand, type DirectoryRequest, GROUPS_MAX } from "../messages.ts";
-import { type GroupView, NODES_MAX, type NodeId, nodeId, nodeIds } from "../view.ts";
+import { type GroupView, isQuorum, NODES_MAX, type NodeId, nodeId, nodeIds } from "../view.ts";
 
 /** `lost`: all members that held the state are gone (rule C10); the name is kept until it is safe to use again. */
 export type GroupStatus = "live" | "lost";
@@ -181,6 +181,9 @@ export class Directory {
         if (group?.id === command.group && group.status === "lost") this.#remove(group);
         return [];
       }
+      case "exclude":
+        this.#exclude(node, command);
+        return [];
     }
   }
 
@@ -204,6 +207,20 @@ export class Directory {
     const created: DirectoryGroup = { id, name, digest, status: "live", number: 1, members: [node], synced: [node] };
     this.#groups.set(id, created);
     this.#names.set(name, id);
+  }
+
+  /**
+   * A member accuses others of not answering. They go if a quorum of the members stays, the accuser and its state among
+   * them; if most are accused it is the accuser that has waited too short. An accusation is for the view in which it was
+   * made: whoever has left since, and come back, has done nothing wrong.
+   */
+  #exclude(accuser: NodeId, command: Extract<DirectoryCommand, { kind: "exclude" }>): void {
+    const { members: accused, target } = command;
+    const group = this.#groups.get(command.group);
+    if (group?.status !== "live" || group.number !== target) return;
+    if (!group.synced.includes(accuser) || accused.includes(accuser)) return;
+    const rest = group.members.filter((member) => !accused.includes(member));
+    if (isQuorum(group.members, (member) => rest.includes(member))) this.#retarget(group, rest, true);
   }
 
   #retarget(group: DirectoryGroup, members: readonly NodeId[], byFailure: boolean): void {

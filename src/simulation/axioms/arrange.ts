@@ -81,6 +81,7 @@ function add(run: Run, event: HistoryEvent, index: number): void {
       query.caller = memberOf(run, event.node, event.group);
       query.askedAt = index;
       query.wanted = event.wanted;
+      query.audience = event.audience;
       return;
     }
     case "reply":

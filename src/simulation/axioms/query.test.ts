@@ -59,7 +59,24 @@ test("Q1: a query may end early, with as many answers as it wanted", () => {
   const text = "a,b install 1 a b\n a query q1 1 fifo\n a,b deliver q1\n a reply q1 b value\n a done q1 enough\n";
   expect(found(`${text} a reply q1 a value`, true)).toEqual([]);
   expect(found(text.replace("q1 1", "q1 2"), true)).toEqual(["Q1"]);
+  expect(found(text.replace("b value", "b null"), true)).toEqual(["Q1"]);
   expect(found(text.replace("a reply q1 b value\n", "").replace("enough", "aborted"), true)).toEqual([]);
+});
+
+test("Q1: of a query to some members these answer, and those who are no members have left", () => {
+  const text = `
+    a,b,c install 1 a b c
+    a query q1 3 fifo audience=b+d+a
+    a,b,c deliver q1
+    a reply q1 d left
+    a reply q1 b value
+    a reply q1 a value
+    a done q1 complete
+  `;
+  expect(found(text, true)).toEqual([]);
+  expect(found(text.replace("q1 d left", "q1 c value"), true)).toEqual(["Q1"]);
+  expect(found(text.replace("a reply q1 d left", ""), true)).toEqual(["Q1"]);
+  expect(found(text.replace("q1 b value", "q1 b left"), true)).toEqual(["Q1"]);
 });
 
 test("Q2: an ordered query runs at the same point of the order", () => {

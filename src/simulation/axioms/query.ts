@@ -1,8 +1,10 @@
 /**
- * Q1 and Q2: a query ends, with one answer or reason for every member of the view in which it was delivered.
+ * Q1 and Q2: a query ends, with one answer or reason for everybody who was asked: every member of the view in which it
+ * was delivered, or its audience.
  *
- * A query that asks for less than all may end with `enough`; answers that come after that may be recorded or not. Who
- * is reported as having left must be absent from a later view of the caller, unless the caller itself is gone.
+ * A query that asks for less than all may end with `enough` values; answers that come after that may be recorded or not.
+ * Who is reported as having left must be absent from that view, or from a later view of the caller, unless the caller
+ * itself is gone.
  */
 import type { NodeId } from "../../protocol/view.ts";
 import { reference } from "./order.ts";
@@ -12,7 +14,7 @@ import { type Checker, Findings, type Violation } from "./violation.ts";
 export const queryCheckers: readonly Checker[] = [
   {
     property: "Q1",
-    title: "A query ends: every member of the view of its delivery answers or is reported as having left.",
+    title: "A query ends: everybody who is asked answers or is reported as having left.",
     check: checkQueries,
   },
   {
@@ -48,9 +50,10 @@ type Report = (event: number, fault: string) => void;
 
 function checkReplies(run: Run, query: Query, stay: Stay, report: Report): void {
   const answered = new Set<NodeId>();
+  const asked = query.audience ?? stay.view.members;
   for (const { event, reply } of query.replies) {
     const { member, status } = reply;
-    if (!stay.view.members.includes(member)) report(event, `has an answer of ${member}, no member of ${stay.view}`);
+    if (!asked.includes(member)) report(event, `has an answer of ${member}, which was not asked in ${stay.view}`);
     else if (answered.has(member)) report(event, `has a second answer of ${member}`);
     else if (status === "left" && !departs(stay, member)) report(event, `reports that ${member} left, but it did not`);
     else if ((status === "value" || status === "abort") && !ranAt(run, query, member)) {
@@ -60,10 +63,10 @@ function checkReplies(run: Run, query: Query, stay: Stay, report: Report): void 
   }
 }
 
-/** Some later view of the caller is without the member, or the caller's own membership is over. */
+/** The view or some later one of the caller is without the member, or the caller's own membership is over. */
 function departs(stay: Stay, member: NodeId): boolean {
   if (stay.spell.over) return true;
-  for (let later = stay.next; later !== undefined; later = later.next) {
+  for (let later: Stay | undefined = stay; later !== undefined; later = later.next) {
     if (!later.view.members.includes(member)) return true;
   }
   return false;
@@ -77,11 +80,12 @@ function ranAt(run: Run, query: Query, member: NodeId): boolean {
 function checkEnd(query: Query, stay: Stay, at: number, outcome: string, report: Report): void {
   const earlier = query.replies.filter(({ event }) => event < at);
   if (outcome === "complete") {
-    const silent = stay.view.members.find((id) => !earlier.some(({ reply }) => reply.member === id));
+    const asked = query.audience ?? stay.view.members;
+    const silent = asked.find((id) => !earlier.some(({ reply }) => reply.member === id));
     if (silent !== undefined) report(at, `was complete without an answer of ${silent}`);
   } else if (outcome === "enough") {
-    const answers = earlier.filter(({ reply }) => reply.status === "value" || reply.status === "null").length;
-    if (answers < query.wanted) report(at, `ended with ${answers} answers, though ${query.wanted} were wanted`);
+    const values = earlier.filter(({ reply }) => reply.status === "value").length;
+    if (values < query.wanted) report(at, `ended with ${values} values, though ${query.wanted} were wanted`);
   }
 }
 

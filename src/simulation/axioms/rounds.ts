@@ -334,7 +334,7 @@ export class Rounds {
     const { asked } = question;
     if (asked !== undefined && [...asked].every((process) => answered.has(process)))
       this.#endQuestion(question, "complete");
-    else if (wanted === 1 && status !== "left" && asked !== undefined) this.#endQuestion(question, "enough");
+    else if (wanted === 1 && status === "value" && asked !== undefined) this.#endQuestion(question, "enough");
   }
 
   #reportLeft(question: Question): void {

@@ -285,6 +285,8 @@ export class Query {
   caller: Member | undefined;
   askedAt = NEVER;
   wanted = 0;
+  /** Who was asked; undefined when that was all members of the view in which it was delivered. */
+  audience: readonly NodeId[] | undefined;
   readonly replies: { readonly event: number; readonly reply: EventOf<"reply"> }[] = [];
   readonly ends: { readonly event: number; readonly end: EventOf<"query-end"> }[] = [];
 

@@ -8,7 +8,7 @@
  * a send m1 total               in the sender's present view
  * a,b deliver m1                all else is taken from its send
  * a flush f1 / held f1 / rejected f1
- * a query q1 2 total            also its send;  a reply q1 b value;  a done q1 complete
+ * a query q1 2 total            also its send, with audience=b+c to them only;  a reply q1 b value;  a done q1 complete
  * a state 1 x / loaded 1 x      the digest x for view 1
  * a directory 1 x;  a start, crash, close, exclude, blocked, unblocked;  a end left
  * ```
@@ -129,11 +129,12 @@ function eventsOf(
     case "held":
     case "rejected":
       return [{ kind: "flush-end", ...base, flush: word(0), outcome: verb }];
-    case "query":
-      return [
-        { kind: "query", ...base, query: word(0), wanted: Number(word(1)) },
-        { kind: "send", ...base, view, message: word(0), flavour: word(2) as HistoryFlavour },
-      ];
+    case "query": {
+      const query = { kind: "query", ...base, query: word(0), wanted: Number(word(1)) } as const;
+      const audience = overrides.get("audience")?.split("+").map(idOf);
+      const send = { kind: "send", ...base, view, message: word(0), flavour: word(2) as HistoryFlavour } as const;
+      return [audience === undefined ? query : { ...query, audience }, send];
+    }
     case "reply": {
       const status = word(2) as EventOf<"reply">["status"];
       return [{ kind: "reply", ...base, query: word(0), member: idOf(word(1)), status }];
