@@ -48,7 +48,7 @@ const FIELDS: { readonly [Kind in HistoryEvent["kind"]]: Fields<Kind> } = {
   deliver: { group: isText, view: isCount, message: isText, sender: isText, flavour: isFlavour },
   "flush-begin": { group: isText, flush: isText, copies: optional(isCount) },
   "flush-end": { group: isText, flush: isText, outcome: oneOf("held", "rejected") },
-  query: { group: isText, query: isText, wanted: isCount },
+  query: { group: isText, query: isText, wanted: isCount, audience: optional(isTexts) },
   reply: { group: isText, query: isText, member: isText, status: oneOf("value", "null", "left", "timeout", "abort") },
   "query-end": { group: isText, query: isText, outcome: oneOf("enough", "complete", "aborted", "rejected") },
   state: { group: isText, view: isCount, digest: isText, loaded: isFlag },
