@@ -5,6 +5,8 @@
 import type { Random } from "../base/random.ts";
 import type { GroupDefinition } from "../group/define.ts";
 import { CoterieError } from "../group/errors.ts";
+import { type PreparedModel, SEQUENTIAL_MODELS, type SequentialModelName } from "../simulation/sequential-models.ts";
+import { type Clients, RecordedClients } from "./clients.ts";
 import { type ClusterFault, drawFaults, strike } from "./faults.ts";
 import { Invariants, type Predicate, type ReplicaOf } from "./invariants.ts";
 import { Machine, type Program, type SimulatedNode } from "./machine.ts";
@@ -81,6 +83,11 @@ export interface SimulatedCluster {
   always<G extends GroupDefinition>(group: G, sentence: string, holds: Predicate<ReplicaOf<G>>): void;
   /** Must hold of all replicas together at the end, when nothing happens any more. */
   atRest<G extends GroupDefinition>(group: G, sentence: string, holds: Predicate<readonly ReplicaOf<G>[]>): void;
+  /**
+   * Clients of an object, by a model of `SEQUENTIAL_MODELS` or one of your own: at the end of the run, what they saw must be
+   * linearizable.
+   */
+  clients(model: SequentialModelName | PreparedModel): Clients;
   /** Fails the run now. */
   fail(sentence: string): void;
   /** A remark at this moment, for the diagram. */
@@ -95,6 +102,7 @@ export class LiveCluster implements SimulatedCluster {
   readonly invariants: Invariants;
   /** The faults that have struck. */
   readonly struck: ClusterFault[] = [];
+  readonly recorded: RecordedClients[] = [];
   readonly #stage: Stage;
   readonly #plan: SimulationPlan;
   readonly #random: Random;
@@ -241,8 +249,19 @@ export class LiveCluster implements SimulatedCluster {
     this.invariants.atRest(group, sentence, holds);
   }
 
+  clients(model: SequentialModelName | PreparedModel): Clients {
+    const prepared: PreparedModel | undefined = typeof model === "string" ? SEQUENTIAL_MODELS[model] : model;
+    if (prepared === undefined) {
+      const known = Object.keys(SEQUENTIAL_MODELS).join(", ");
+      throw new CoterieError("invalid-argument", `clients: there is no model ${String(model)}; there are ${known}`);
+    }
+    const clients = new RecordedClients(this.#stage, prepared);
+    this.recorded.push(clients);
+    return clients;
+  }
+
   fail(sentence: string): void {
-    this.#stage.fail(sentence, "as the scenario says");
+    this.#stage.fail(sentence, "");
   }
 
   note(text: string): void {

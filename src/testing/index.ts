@@ -32,6 +32,7 @@ export {
   type SequentialModelName,
 } from "../simulation/sequential-models.ts";
 export { type Failure, type SimulationOptions, type SimulationResult, simulate } from "../simulation/simulate.ts";
+export type { ClientCall, Clients } from "./clients.ts";
 export type { NodeReference, Pattern, SimulatedCluster } from "./cluster.ts";
 export { CLUSTER_FAULT_KINDS, type ClusterFault, type ClusterFaultKind } from "./faults.ts";
 export type { ReplicaState } from "./instrument.ts";

@@ -32,6 +32,8 @@ export interface ClusterRun {
   readonly failures: readonly RunFailure[];
   readonly history: readonly HistoryEvent[];
   readonly notes: readonly Note[];
+  /** What the messages of the history say, by their ids. */
+  readonly labels: ReadonlyMap<string, string>;
   /** What the nodes have logged. */
   readonly log: readonly StageLogEntry[];
 }
@@ -83,6 +85,7 @@ class Run {
       failures: stage.failures,
       history: world.history,
       notes: stage.notes,
+      labels: stage.labels,
       log: stage.log,
     };
   }
@@ -106,6 +109,7 @@ class Run {
     if (problem === undefined) {
       for (const [group, replicas] of replicasOf(machines)) cluster.invariants.rested(group, replicas);
     } else if (!lost) stage.fail("M5", `no convergence: ${problem}`);
+    for (const clients of cluster.recorded) clients.judge();
     const violations = check(world.history, { quiescent: problem === undefined });
     for (const { property, message, event } of violations) {
       stage.failures.push({ property, message, event, at: world.history[event]?.at ?? world.now });

@@ -4,7 +4,7 @@
  * seed, however many promises are in it.
  */
 import type { LogEntry } from "../group/diagnostics.ts";
-import type { NodeId } from "../protocol/view.ts";
+import { type NodeId, nodeName } from "../protocol/view.ts";
 import { World, type WorldOptions } from "../simulation/world.ts";
 import type { Surroundings } from "./surroundings.ts";
 
@@ -32,6 +32,7 @@ export type Occurrence =
 export interface RunFailure {
   /** A promise of the model, such as "D3", or the sentence that does not hold. */
   readonly property: string;
+  /** More about it; may be empty. */
   readonly message: string;
   /** Milliseconds of the run. */
   readonly at: number;
@@ -53,6 +54,7 @@ export interface Note {
 
 const LOG_MAX = 1000;
 const NOTES_MAX = 1000;
+const LABEL_MAX = 40;
 /** Taken before anything replaces it: it lets all promises that can go on do so. */
 const realImmediate = setImmediate;
 
@@ -61,6 +63,8 @@ export class Stage {
   readonly failures: RunFailure[] = [];
   readonly notes: Note[] = [];
   readonly log: StageLogEntry[] = [];
+  /** What messages say, by their ids in the history. */
+  readonly labels = new Map<string, string>();
   /** The scenario's own surroundings. */
   readonly surroundings: Surroundings;
   /** Who is told what happens in the users' groups. */
@@ -101,6 +105,9 @@ export class Stage {
   }
 
   tell(occurrence: Occurrence): void {
+    const { history } = this.world;
+    const last = history[history.length - 1];
+    if (last?.kind === "deliver" && occurrence.kind !== "view") this.labels.set(last.message, labelOf(occurrence));
     const before = this.amid;
     this.amid = true;
     try {
@@ -146,6 +153,16 @@ export class Stage {
       return true;
     }
   }
+}
+
+/** `b:set Harry,21`: who calls what, in a few letters. */
+function labelOf({ sender, name, args }: Extract<Occurrence, { sender: NodeId }>): string {
+  const given = args.map((arg) => (typeof arg === "string" ? arg : (JSON.stringify(arg, jsonOf) ?? ""))).join();
+  return `${nodeName(sender)}:${name} ${given.slice(0, LABEL_MAX)}`.trimEnd();
+}
+
+function jsonOf(_: string, value: unknown): unknown {
+  return typeof value === "bigint" ? `${value}n` : value;
 }
 
 export function describe(problem: unknown): string {

@@ -11,11 +11,13 @@ import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { lostClaim } from "../../examples/testing/lost-claim.ts";
 import { type CoterieError, defineGroup, ERROR_CODES, start } from "../../src/index.ts";
 import { message } from "../../src/protocol/messages.ts";
 import { CHECKERS } from "../../src/simulation/axioms/index.ts";
 import { FAULT_KINDS } from "../../src/simulation/faults.ts";
 import { listMutants } from "../../src/simulation/mutants.ts";
+import { type SimulationError, simulateCluster } from "../../src/testing/index.ts";
 import { Reader } from "../../src/wire/reader.ts";
 import { modulesOf, snippetsOf } from "./snippets.ts";
 
@@ -78,7 +80,10 @@ describe("examples", () => {
       extends: join(root, "tsconfig.json"),
       compilerOptions: {
         rootDir: "/",
-        paths: { coterie: [join(root, "src", "index.ts")] },
+        paths: {
+          coterie: [join(root, "src", "index.ts")],
+          "coterie/testing": [join(root, "src", "testing", "index.ts")],
+        },
         noUnusedLocals: false,
         noUnusedParameters: false,
       },
@@ -181,23 +186,33 @@ describe("links", () => {
 
 describe("lists that the code holds, too", () => {
   test("docs/API.md has the table of error codes", () => {
-    const path = "docs/API.md";
-    const begin = "<!-- error codes: written by test/docs (UPDATE_DOCS=1) -->\n";
-    const end = "<!-- end of error codes -->";
     const rows = Object.entries(ERROR_CODES).map(
       ([code, { meaning, remedy, retryable }]) =>
         `| \`${code}\` | ${meaning} | ${remedy} | ${retryable ? "yes" : "no"} |`,
     );
     const table = ["| Code | What happened | What to do | Retryable |", "|---|---|---|---|", ...rows, ""].join("\n");
+    expectGenerated("docs/API.md", "error codes", table);
+  });
+
+  test("docs/TESTING-YOUR-GROUP.md shows what the kit tells of a lost claim", async () => {
+    const error = await simulateCluster({}, lostClaim).catch((thrown: unknown) => thrown);
+    const { message } = error as SimulationError;
+    expectGenerated("docs/TESTING-YOUR-GROUP.md", "lost claim", `\`\`\`text\n${message.trimEnd()}\n\`\`\`\n`);
+  });
+
+  /** A part of a document that the code makes; `UPDATE_DOCS=1` writes it anew. */
+  function expectGenerated(path: string, what: string, generated: string): void {
+    const begin = `<!-- ${what}: written by test/docs (UPDATE_DOCS=1) -->\n`;
+    const end = `<!-- end of ${what} -->`;
     const text = read(path);
     const from = text.indexOf(begin) + begin.length;
     const to = text.indexOf(end);
     if (process.env["UPDATE_DOCS"] === "1") {
-      writeFileSync(join(root, path), `${text.slice(0, from)}${table}${text.slice(to)}`);
+      writeFileSync(join(root, path), `${text.slice(0, from)}${generated}${text.slice(to)}`);
       return;
     }
-    expect(text.slice(from, to)).toBe(table);
-  });
+    expect(text.slice(from, to)).toBe(generated);
+  }
 
   test("docs/API.md has all options of `start` and all fields of a group's definition", async () => {
     const refused = await start({ bogus: 1 } as object).catch((error: unknown) => error);
