@@ -16,6 +16,7 @@ export async function lostClaim(cluster: SimulatedCluster): Promise<void> {
   const counterA = await hastyCounter(a, giveAt(a));
   const counterB = await hastyCounter(b, giveAt(b));
   await c.join(dispensary);
+  await cluster.sleep(100);
   cluster.partition([a], [b, c]);
   await counterA("rx1");
   await cluster.until(() => b.cluster.view?.nodes.length === 2);

@@ -149,6 +149,25 @@ describe("examples", () => {
     RUN_MS_MAX,
   );
 
+  test(
+    "of docs/TESTING-YOUR-GROUP.md pass",
+    async () => {
+      const [module] = modulesOf(read("docs/TESTING-YOUR-GROUP.md"));
+      const [library, kit] = ["index.ts", "testing/index.ts"].map(
+        (path) => pathToFileURL(join(root, "src", path)).href,
+      );
+      const program = join(folder, "testing.ts");
+      const text = module?.text.replace('"coterie"', JSON.stringify(library));
+      writeFileSync(program, text?.replace('"coterie/testing"', JSON.stringify(kit)) ?? "");
+      const child = spawn(process.execPath, ["--import", "tsx", program], { cwd: folder });
+      const [output, problems] = [child.stdout, child.stderr].map((stream) => textOf(stream));
+      const code = await new Promise((done) => child.once("close", done));
+      expect({ code, problems: await problems }).toEqual({ code: 0, problems: "" });
+      expect(await output).toContain("30 seeds, ");
+    },
+    RUN_MS_MAX,
+  );
+
   async function textOf(stream: Readable): Promise<string> {
     let text = "";
     for await (const chunk of stream.setEncoding("utf8")) text += chunk;

@@ -53,6 +53,23 @@ describe("the package, packed and installed elsewhere", () => {
     expect(code).toBe(0);
   });
 
+  test("simulates an application", () => {
+    const program = [
+      'import { defineGroup } from "coterie";',
+      'import { simulateCluster } from "coterie/testing";',
+      "const updates = { add: ({ state }) => ++state.count };",
+      'const tally = defineGroup({ name: "tally", state: () => ({ count: 0 }), updates });',
+      "await simulateCluster({ twice: true }, async (cluster) => {",
+      '  const [a, b] = await cluster.start("a", "b");',
+      "  const [group] = [await a.join(tally), await b.join(tally)];",
+      "  console.log(await group.safeSend.add());",
+      "});",
+    ].join("\n");
+    writeFileSync(join(folder, "application.js"), program);
+    const output = execFileSync(process.execPath, ["application.js"], { cwd: folder, encoding: "utf8" });
+    expect(output).toBe("1\n1\n");
+  });
+
   test("is a library", () => {
     const program = 'import { start, ALL } from "coterie"; console.log(typeof start, typeof ALL);';
     writeFileSync(join(folder, "program.js"), program);
