@@ -3,20 +3,10 @@
  * wrong. A mutant is a change of one place in the compiled code, so that production code knows nothing of it; a test
  * sees to it that each place is still there. `mutation.ts` plants them.
  */
-import type { Property } from "./axioms/index.ts";
+import { membershipMutants } from "./membership-mutants.ts";
+import type { Mutant } from "./mutant.ts";
 
-export interface Mutant {
-  readonly name: string;
-  /** What the bug breaks, perhaps among others: a promise, convergence (M5), or an assertion of the code itself. */
-  readonly violates: Property | "M5" | "assert";
-  /** The compiled file, from the package's `dist`. */
-  readonly file: string;
-  /** What to change; it is there exactly once. */
-  readonly find: string;
-  readonly replace: string;
-  /** What the code does wrong, and what comes of it. */
-  readonly why: string;
-}
+export type { Mutant } from "./mutant.ts";
 
 const AGREEMENT = "protocol/membership/agreement.js";
 const CAUSAL = "protocol/multicast/causal.js";
@@ -436,5 +426,5 @@ const serviceMutants: readonly Mutant[] = [
 ];
 
 export function listMutants(): readonly Mutant[] {
-  return [...clusterMutants, ...flushMutants, ...multicastMutants, ...serviceMutants];
+  return [...clusterMutants, ...membershipMutants, ...flushMutants, ...multicastMutants, ...serviceMutants];
 }
