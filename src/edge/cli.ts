@@ -6,6 +6,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { CoterieError } from "../group/errors.ts";
+import { addBench } from "./bench/command.ts";
 import { addCheck } from "./check/command.ts";
 import { addDemo } from "./demo/command.ts";
 import { EXIT, type Exit } from "./exit.ts";
@@ -28,6 +29,7 @@ async function main(args: readonly string[]): Promise<void> {
     .configureHelp({ showGlobalOptions: false })
     .configureOutput({ outputError: () => {} })
     .exitOverride();
+  addBench(program);
   addDemo(program);
   addLog(program);
   addSimulate(program);

@@ -1,0 +1,152 @@
+/**
+ * `coterie bench throughput` and `coterie bench latency`: what a group on this machine does, next to what the machine does
+ * without any protocol in the same run. Every member is a process of its own.
+ */
+import { type Command, Option } from "commander";
+import { EXIT, type Exit, exitHelp } from "../exit.ts";
+import { wholeNumber } from "../options.ts";
+import { figure, Output } from "../output.ts";
+import { type Latency, latencyRound, medianRound, type Round, type Throughput, throughputRound } from "./compare.ts";
+import { APIS, type Api, FLAVOURS, type Flavour, type Work } from "./task.ts";
+
+interface Options {
+  readonly flavour: Flavour;
+  readonly size: number;
+  readonly members: number;
+  readonly senders?: number;
+  readonly api: Api;
+  readonly perSecond: number;
+  readonly seconds: number;
+  readonly rounds: number;
+  readonly json?: boolean;
+}
+
+export function addBench(program: Command): void {
+  const bench = program
+    .command("bench")
+    .description("Measure groups on this machine, as a ratio to what it does without any protocol.");
+  common(bench.command("throughput").description("Messages a second, to frames on plain TCP among as many processes."))
+    .option("--senders <count>", "how many members send (default: all)", wholeNumber("--senders", 1, 64))
+    .action(async (options: Options) => {
+      process.exitCode = await throughput(options);
+    });
+  common(bench.command("latency").description("How long a message takes, to a round trip on plain TCP.")).action(
+    async (options: Options) => {
+      process.exitCode = await latency(options);
+    },
+  );
+}
+
+function common(command: Command): Command {
+  return command
+    .addOption(new Option("--flavour <flavour>", "how it is sent").choices(FLAVOURS).default("orderedSend"))
+    .option("--size <bytes>", "of a message", wholeNumber("--size", 1, 16 * 1024 * 1024), 100)
+    .option("--members <count>", "processes", wholeNumber("--members", 2, 64), 3)
+    .addOption(new Option("--api <api>", "raw bytes, or a string and a number").choices(APIS).default("bytes"))
+    .option(
+      "--per-second <count>",
+      "messages a second from each sender, come what may; 0: no such rate",
+      wholeNumber("--per-second", 0, 10_000_000),
+      0,
+    )
+    .option("--seconds <count>", "how long each measurement takes", wholeNumber("--seconds", 1, 3600), 3)
+    .option("--rounds <count>", "of which the median is taken", wholeNumber("--rounds", 1, 99), 3)
+    .option("--json", "print one JSON object")
+    .addHelpText("after", exitHelp("never"));
+}
+
+async function throughput(options: Options): Promise<Exit> {
+  const output = new Output(options.json === true);
+  const work = workOf(options);
+  title(output, "throughput", work);
+  const round = await median(options.rounds, output, () => throughputRound(work), throughputLine);
+  if (round === undefined) return EXIT.failed;
+  const { ratio, group, baseline } = round;
+  output.line(`\n  ${output.colours.bold(`ratio ${ratio.toFixed(2)}`)}`);
+  output.record({
+    ratio: Number(ratio.toFixed(3)),
+    deliveredPerSecond: group.perSecond,
+    baselinePerSecond: baseline.perSecond,
+    cpuNsPerDelivery: group.cpuNsPerDelivery,
+    baselineCpuNsPerDelivery: baseline.cpuNsPerDelivery,
+    rssBytesMax: group.rssBytes,
+    ...work,
+  });
+  return EXIT.ok;
+}
+
+async function latency(options: Options): Promise<Exit> {
+  const output = new Output(options.json === true);
+  const work = { ...workOf(options), senders: options.perSecond > 0 ? options.members : 1 };
+  title(output, "latency", work);
+  const round = await median(options.rounds, output, () => latencyRound(work), latencyLine);
+  if (round === undefined) return EXIT.failed;
+  const { ratio, group, baseline } = round;
+  output.line(`\n  ${output.colours.bold(`ratio ${ratio.toFixed(2)}`)} of the medians`);
+  output.record({
+    ratio: Number(ratio.toFixed(3)),
+    microseconds: rounded(group),
+    baselineMicroseconds: rounded(baseline),
+    ...work,
+  });
+  return EXIT.ok;
+}
+
+function workOf({ flavour, size, members, senders = members, api, perSecond, seconds }: Options): Work {
+  return {
+    flavour,
+    bytes: size,
+    members,
+    senders: Math.min(senders, members),
+    api,
+    perSecond,
+    seconds,
+    oneInFlight: false,
+  };
+}
+
+async function median<F>(
+  rounds: number,
+  output: Output,
+  measured: () => Promise<Round<F>>,
+  line: (round: Round<F>) => string,
+): Promise<Round<F> | undefined> {
+  const done: Round<F>[] = [];
+  while (done.length < rounds) {
+    output.progress(`  round ${done.length + 1} of ${rounds}`);
+    const round = await measured();
+    done.push(round);
+    output.line(`  ${line(round)}`);
+  }
+  return medianRound(done);
+}
+
+function title(output: Output, what: string, { flavour, bytes, members, senders, perSecond }: Work): void {
+  const { bold, dim } = output.colours;
+  const rate = perSecond > 0 ? `, ${figure(perSecond)} a second from each` : "";
+  output.line(
+    `\n${bold(`coterie bench ${what}`)}  ${dim(`${flavour}, ${figure(bytes)} bytes, ${senders} of ${members} send${rate}`)}\n`,
+  );
+}
+
+function throughputLine({ ratio, group, baseline }: Round<Throughput>): string {
+  const each = ({ perSecond, cpuNsPerDelivery }: Throughput): string =>
+    `${figure(perSecond)} a second at each member, ${figure(cpuNsPerDelivery)} ns of CPU each`;
+  return `group: ${each(group)}\n  plain: ${each(baseline)}   ratio ${ratio.toFixed(2)}`;
+}
+
+function latencyLine({ ratio, group, baseline }: Round<Latency>): string {
+  const { p50, p99, p999, deviation } = group;
+  const parts = [
+    `median ${figure(p50)} µs`,
+    `99 % ${figure(p99)} µs`,
+    `99.9 % ${figure(p999)} µs`,
+    `deviation ${figure(deviation)} µs`,
+  ];
+  return `${parts.join(", ")}; round trip ${figure(baseline.p50)} µs   ratio ${ratio.toFixed(2)}`;
+}
+
+function rounded(latency: Latency): Latency {
+  const entries = Object.entries(latency).map(([name, value]) => [name, Number((value as number).toFixed(1))]);
+  return Object.fromEntries(entries) as Latency;
+}

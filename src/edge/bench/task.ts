@@ -1,0 +1,62 @@
+/**
+ * What one process of a measurement is to do, and what it and the command tell each other.
+ */
+
+export const FLAVOURS = ["send", "causalSend", "orderedSend", "safeSend"] as const;
+export type Flavour = (typeof FLAVOURS)[number];
+
+export const APIS = ["bytes", "typed"] as const;
+export type Api = (typeof APIS)[number];
+
+export interface Work {
+  readonly members: number;
+  /** The first so many members send. */
+  readonly senders: number;
+  /** Of a message's payload; of the string in a typed message. */
+  readonly bytes: number;
+  readonly api: Api;
+  readonly flavour: Flavour;
+  readonly seconds: number;
+  /** Messages a second from each sender, sent whether earlier ones have arrived or not; 0: as fast as they are taken. */
+  readonly perSecond: number;
+  /** Each message is sent when the one before has arrived. */
+  readonly oneInFlight: boolean;
+}
+
+export interface Task extends Work {
+  /** A group, or sockets with frames on them and no protocol at all. */
+  readonly system: "group" | "raw";
+  readonly rank: number;
+  /** Where the nodes find each other. */
+  readonly directory: string;
+}
+
+export interface Outcome {
+  /** Messages whose handler ran at this member. */
+  readonly delivered: number;
+  readonly seconds: number;
+  readonly cpuSeconds: number;
+  readonly rssBytes: number;
+  /** From the call at the sender to the handler here, in microseconds, as counts of a `Histogram`. */
+  readonly arrival: readonly number[];
+  /** From the call to its result at the sender, likewise. */
+  readonly result: readonly number[];
+}
+
+export type FromMember =
+  | { readonly kind: "port"; readonly port: number }
+  | { readonly kind: "ready" }
+  | { readonly kind: "warm" }
+  | { readonly kind: "outcome"; readonly outcome: Outcome }
+  | { readonly kind: "failed"; readonly message: string };
+
+export type ToMember =
+  | { readonly kind: "ports"; readonly ports: readonly number[] }
+  | { readonly kind: "warm" }
+  | { readonly kind: "measure" }
+  | { readonly kind: "end" };
+
+/** Microseconds of a clock that all processes of this machine share. */
+export function machineMicroseconds(): number {
+  return Number(process.hrtime.bigint() / 1000n);
+}
