@@ -3,13 +3,12 @@
  * the model: messages, queries, flushes and states; views and ends are the driver's. A message's id is made of where its packet stands at its sender and of its place in the packet, which sender and receivers can both see.
  * Only made when the node was started with `history`: nothing of it is on the path of messages otherwise.
  */
-import { createHash } from "node:crypto";
 import type { HistoryEvent, HistoryFlavour, HistorySink } from "../protocol/history.ts";
 import type { GroupView, NodeId } from "../protocol/view.ts";
 import { FLAVOURS, MessageCursor, type Packet } from "../wire/packet.ts";
-import { encodeValue, Unencodable } from "./codec.ts";
 import { openMessage, QUERY } from "./message.ts";
 import { ALL, MAJORITY, type Reply, type Wanted } from "./reply.ts";
+import { stateDigest } from "./state-digest.ts";
 
 /** Where and when events are recorded. */
 export interface RecordingTo {
@@ -96,9 +95,8 @@ export class Recorder {
 
   /** The state at the start of a view; states that the default codec cannot encode are not recorded. */
   state(view: GroupView, state: unknown, loaded: boolean): void {
-    const bytes = encodeValue(state);
-    if (bytes instanceof Unencodable) return;
-    const digest = createHash("sha256").update(bytes).digest("hex").slice(0, 16);
+    const digest = stateDigest(state);
+    if (digest === undefined) return;
     this.#record({ kind: "state", ...this.#here(), view: view.number, digest, loaded });
   }
 

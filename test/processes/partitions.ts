@@ -22,15 +22,24 @@ const OUTSIDE = process.platform === "linux" ? "127.0.0.2" : "::1";
 
 interface Site {
   readonly server: Server;
+  readonly port: number;
   /** By the port that the node's record names; a new incarnation has a new one. */
   readonly liveness: Map<number, DatagramSocket>;
 }
 
 export class Partitions {
   readonly #sites = new Map<string, Site>();
-  /** Pairs of nodes between which nothing passes. */
+  /** "from to": the paths on which nothing passes. */
   readonly #cuts = new Set<string>();
+  /** How much longer everything from or to a node takes, in milliseconds. */
+  readonly #delays = new Map<string, number>();
   readonly #passages = new Set<Passage>();
+  readonly #loses: () => boolean;
+
+  /** `loses` is asked for every datagram. */
+  constructor(loses: () => boolean = () => false) {
+    this.#loses = loses;
+  }
 
   /** Options of `start` for nodes of these names; the addresses by which they are known ascend in the same order. */
   async attach(names: readonly string[]): Promise<{ readonly listen: string; readonly advertise: string }[]> {
@@ -42,19 +51,42 @@ export class Partitions {
   async #attach(name: string, outsidePort: number): Promise<{ readonly listen: string; readonly advertise: string }> {
     const port = await freePort(INSIDE);
     const server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => this.#arrived(name, port, socket));
-    await new Promise<void>((resolve) => server.listen({ host: OUTSIDE, port: outsidePort }, resolve));
-    this.#sites.set(name, { server, liveness: new Map() });
+    this.#sites.set(name, { server, port: outsidePort, liveness: new Map() });
+    await this.plug(name);
     const host = OUTSIDE.includes(":") ? `[${OUTSIDE}]` : OUTSIDE;
     return { listen: `${INSIDE}:${port}`, advertise: `${host}:${outsidePort}` };
   }
 
-  /** Cuts all paths between these nodes and those. */
-  cut(these: readonly string[], those: readonly string[]): void {
-    for (const one of these) for (const other of those) this.#cuts.add(pairOf(one, other));
+  /** From now on the node's address answers, if it does. */
+  async plug(name: string): Promise<void> {
+    const site = this.#sites.get(name);
+    if (site === undefined || site.server.listening) return;
+    await new Promise<void>((resolve) => site.server.listen({ host: OUTSIDE, port: site.port }, resolve));
+  }
+
+  /** The node's process has ended: its address refuses connections, as that of a process would. */
+  unplug(name: string): void {
+    this.#sites.get(name)?.server.close();
+  }
+
+  /** Cuts all paths between these nodes and those, or only those from these to those. */
+  cut(these: readonly string[], those: readonly string[], directions: "both" | "one-way" = "both"): void {
+    for (const one of these) {
+      for (const other of those) {
+        this.#cuts.add(pathOf(one, other));
+        if (directions === "both") this.#cuts.add(pathOf(other, one));
+      }
+    }
+  }
+
+  /** What is on its way from or to the node takes so much longer, until the network is healed. */
+  slow(name: string, delayMs: number): void {
+    this.#delays.set(name, delayMs);
   }
 
   heal(): void {
     this.#cuts.clear();
+    this.#delays.clear();
     for (const passage of this.#passages) passage.advance();
   }
 
@@ -71,10 +103,18 @@ export class Partitions {
       server.close();
       for (const socket of liveness.values()) socket.close();
     }
+    this.#sites.clear();
   }
 
-  #isOpen(one: string, other: string): boolean {
-    return !this.#cuts.has(pairOf(one, other));
+  #isOpen(from: string, to: string): boolean {
+    return !this.#cuts.has(pathOf(from, to));
+  }
+
+  #pathsBetween(caller: string, callee: string): Paths {
+    return {
+      isOpen: (direction) => (direction === "there" ? this.#isOpen(caller, callee) : this.#isOpen(callee, caller)),
+      delayMs: () => (this.#delays.get(caller) ?? 0) + (this.#delays.get(callee) ?? 0),
+    };
   }
 
   #arrived(to: string, port: number, caller: Socket): void {
@@ -88,7 +128,7 @@ export class Partitions {
       caller.off("readable", read).off("error", drop).off("end", drop);
       const from = nodeName(hello.record.id);
       this.#watchLiveness(from, hello.record.livenessPort);
-      const passage: Passage = new Passage(caller, received, port, () => this.#isOpen(from, to));
+      const passage: Passage = new Passage(caller, received, port, this.#pathsBetween(from, to));
       this.#passages.add(passage);
       passage.whenOver(() => this.#passages.delete(passage));
       passage.advance();
@@ -105,10 +145,15 @@ export class Partitions {
     socket.on("error", () => {});
     socket.on("message", (datagram) => {
       const from = senderOf(datagram);
-      if (from !== undefined && this.#isOpen(from, to)) socket.send(datagram, port, INSIDE);
+      if (from !== undefined && this.#isOpen(from, to) && !this.#loses()) socket.send(datagram, port, INSIDE);
     });
     socket.bind({ address: OUTSIDE, port });
   }
+}
+
+interface Paths {
+  isOpen(direction: "there" | "back"): boolean;
+  delayMs(): number;
 }
 
 /** One connection through the network, from a node that calls to the one that answers. */
@@ -117,15 +162,16 @@ class Passage {
   /** The bytes that the caller began with. */
   readonly #greeting: Buffer;
   readonly #port: number;
-  readonly #isOpen: () => boolean;
+  readonly #paths: Paths;
+  #delayed: NodeJS.Timeout | undefined;
   #callee: Socket | undefined;
   #over: () => void = () => {};
 
-  constructor(caller: Socket, greeting: Buffer, port: number, isOpen: () => boolean) {
+  constructor(caller: Socket, greeting: Buffer, port: number, paths: Paths) {
     this.#caller = caller;
     this.#greeting = greeting;
     this.#port = port;
-    this.#isOpen = isOpen;
+    this.#paths = paths;
     this.#follow(caller);
   }
 
@@ -133,19 +179,22 @@ class Passage {
     this.#over = over;
   }
 
-  /** Passes on what has come, if the path is open. */
+  /** Passes on what has come, where the path is open. */
   advance(): void {
-    if (!this.#isOpen()) return;
-    if (this.#caller.destroyed || this.#callee?.destroyed === true) {
+    const there = this.#paths.isOpen("there");
+    const back = this.#paths.isOpen("back");
+    if ((there && this.#caller.destroyed) || (back && this.#callee?.destroyed === true)) {
       this.drop();
       return;
     }
-    this.#callee ??= this.#connect();
-    move(this.#caller, this.#callee);
-    move(this.#callee, this.#caller);
+    if (there && back) this.#callee ??= this.#connect();
+    if (this.#callee === undefined) return;
+    if (there) move(this.#caller, this.#callee);
+    if (back) move(this.#callee, this.#caller);
   }
 
   drop(): void {
+    clearTimeout(this.#delayed);
     this.#caller.destroy();
     this.#callee?.destroy();
     this.#over();
@@ -160,7 +209,17 @@ class Passage {
 
   /** Ends come to light only when all bytes before them were read, so a cut keeps them back as well. */
   #follow(socket: Socket): void {
-    const advance = (): void => this.advance();
+    const advance = (): void => {
+      const delayMs = this.#paths.delayMs();
+      if (delayMs === 0) {
+        this.advance();
+      } else {
+        this.#delayed ??= setTimeout(() => {
+          this.#delayed = undefined;
+          this.advance();
+        }, delayMs);
+      }
+    };
     const end = (): void => {
       const other = socket === this.#caller ? this.#callee : this.#caller;
       other?.end();
@@ -177,8 +236,8 @@ function move(from: Socket, to: Socket): void {
   }
 }
 
-function pairOf(one: string, other: string): string {
-  return one < other ? `${one} ${other}` : `${other} ${one}`;
+function pathOf(from: string, to: string): string {
+  return `${from} ${to}`;
 }
 
 function helloIn(bytes: Buffer): Hello | undefined {
