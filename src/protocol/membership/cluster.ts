@@ -737,7 +737,12 @@ export class Cluster implements AgreementHost {
       this.#sendInstalled(from);
       return;
     }
-    if (heartbeat.view > view.number || !isNodeOf(view, from)) return;
+    if (heartbeat.view > view.number) {
+      // It answers with the view, which all others that know it may have taken with them.
+      this.#sendHeartbeat([from]);
+      return;
+    }
+    if (!isNodeOf(view, from)) return;
     this.#lease.receive(view, from, heartbeat.number, heartbeat.heard);
     if (this.#status === "blocked") this.#checkLease();
     const before = this.#complaints.get(from);
