@@ -2,6 +2,8 @@
  * What stands behind a `Group`: it turns calls into messages of the replica and the replica's changes into what users can
  * wait for. It is made when the replica is ready, and outlives the membership so that late calls get a proper error.
  */
+
+import type { FlushOutcome } from "../protocol/history.ts";
 import { type GroupView, type NodeId, nodeName } from "../protocol/view.ts";
 import type { Ending } from "../runtime/application.ts";
 import { Calls } from "./calls.ts";
@@ -112,16 +114,24 @@ export class GroupHandle implements ReplicaListener {
       return call;
     }
     const flush = replica.recorder?.flushBegun(copies);
-    const onAbort = () => call.fail(abortedBy(signal as AbortSignal, "flush", this.name), replica.diagnostics);
+    let outcome: FlushOutcome = "rejected";
+    let cancel: (() => void) | undefined;
+    const onAbort = () => {
+      outcome = "abandoned";
+      call.fail(abortedBy(signal as AbortSignal, "flush", this.name), replica.diagnostics);
+    };
     signal?.addEventListener("abort", onAbort, { once: true });
     this.#flushes.add(call);
     call.whenSettled(() => {
       this.#flushes.delete(call);
       signal?.removeEventListener("abort", onAbort);
+      cancel?.();
+      if (flush !== undefined) replica.recorder?.flushEnded(flush, outcome);
     });
     replica.outbox.afterThese((membership) => {
-      membership.flush(copies, (ending) => {
-        if (flush !== undefined) replica.recorder?.flushEnded(flush, ending === undefined ? "held" : "rejected");
+      if (call.settled) return;
+      cancel = membership.flush(copies, (ending) => {
+        if (ending === undefined) outcome = "held";
         if (ending === undefined) call.fulfil(isOptions ? undefined : first);
         else call.fail(replica.endedWith ?? replica.endingOf(ending), replica.diagnostics);
       });

@@ -44,6 +44,10 @@ test("a run without faults breaks no promise", async () => {
   await a.to(b.self).query(ALL).count();
   await b.flush();
   await b.flush({ copies: 2 });
+  const abort = new AbortController();
+  const abandoned = b.flush({ signal: abort.signal });
+  abort.abort();
+  await failureOf(abandoned);
   fakes[2].exclude();
   await cluster.settle();
   await b.leave();
@@ -63,8 +67,8 @@ test("a run without faults breaks no promise", async () => {
     query: 5,
     reply: 3 + 2 + 1 + 3 + 1,
     "query-end": 5,
-    "flush-begin": 2,
-    "flush-end": 2,
+    "flush-begin": 3,
+    "flush-end": 3,
     end: 2,
   });
 });

@@ -3,7 +3,7 @@
  * the model: messages, queries, flushes and states; views and ends are the driver's. A message's id is made of where its packet stands at its sender and of its place in the packet, which sender and receivers can both see.
  * Only made when the node was started with `history`: nothing of it is on the path of messages otherwise.
  */
-import type { HistoryEvent, HistoryFlavour, HistorySink } from "../protocol/history.ts";
+import type { FlushOutcome, HistoryEvent, HistoryFlavour, HistorySink } from "../protocol/history.ts";
 import type { GroupView, NodeId } from "../protocol/view.ts";
 import { FLAVOURS, MessageCursor, type Packet } from "../wire/packet.ts";
 import { openMessage, QUERY } from "./message.ts";
@@ -89,7 +89,7 @@ export class Recorder {
     return flush;
   }
 
-  flushEnded(flush: string, outcome: "held" | "rejected"): void {
+  flushEnded(flush: string, outcome: FlushOutcome): void {
     this.#record({ kind: "flush-end", ...this.#here(), flush, outcome });
   }
 

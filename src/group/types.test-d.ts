@@ -141,6 +141,35 @@ test("stable may be used as optimistic and both as plain values, never back", as
   await group.flush(20);
 });
 
+test("what acts on the world refuses all that was not made stable", async () => {
+  const dispense = (_amount: Stable<number>): void => {};
+  dispense(await group.safeSend.count());
+  for (const early of [group.send.count(), group.causalSend.count(), group.orderedSend.count()]) {
+    // @ts-expect-error: not flushed
+    dispense(await early);
+    dispense(await group.flush(await early));
+  }
+  const own = group.read(({ state }) => state.size);
+  // @ts-expect-error: a local read may see what is not flushed
+  dispense(own);
+  dispense(await group.flush(own));
+  const [reply] = await group.query(ALL, { order: "safe" }).slow();
+  if (reply?.status === "value") {
+    // @ts-expect-error: another member's state may depend on what is not flushed there
+    dispense(reply.value);
+    // @ts-expect-error: nor does a flush of this member make it stable
+    await group.flush(reply.value);
+  }
+});
+
+test("replies come one by one, with the same types", async () => {
+  for await (const reply of group.query(ALL).perhaps.stream("a")) expectTypeOf(reply).toEqualTypeOf<Reply<number>>();
+  // @ts-expect-error: the argument is missing
+  group.query(ALL).perhaps.stream();
+  // @ts-expect-error: no such action
+  group.query(ALL, { onTimeout: "report" });
+});
+
 test("the marks work for void, undefined, null, booleans, unions and objects", async () => {
   const confirm = (_receipt: Stable<void>): void => {};
   confirm(await group.safeSend.set("a", 1));

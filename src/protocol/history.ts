@@ -6,6 +6,9 @@ import type { NodeId } from "./view.ts";
 
 export type HistoryFlavour = "fifo" | "causal" | "total" | "safe" | "raw";
 
+/** `abandoned`: nobody waits for the flush any more. */
+export type FlushOutcome = "held" | "rejected" | "abandoned";
+
 export type HistoryEvent =
   /** A node began to run; `node` names the incarnation. */
   | { readonly kind: "start"; readonly at: number; readonly node: NodeId }
@@ -80,7 +83,7 @@ export type HistoryEvent =
       readonly node: NodeId;
       readonly group: string;
       readonly flush: string;
-      readonly outcome: "held" | "rejected";
+      readonly outcome: FlushOutcome;
     }
   /**
    * A query was sent: it is also a `send` (and is delivered) under the message id `query`. `audience` are those who were

@@ -255,6 +255,37 @@ describe("flush (F1)", () => {
     expect(host.seen(host.turn())).toContain("flushed 2 held");
   });
 
+  test("flushes share what they ask for: once a turn, and not again until something new has come", () => {
+    const host = pair();
+    const { member } = host;
+    const solicited = (): number => sentOf(host.turn(), "solicit").length;
+    member.send(FIFO, 0, new Uint8Array(1));
+    for (let count = 0; count < 3; count++) member.flush(undefined);
+    expect(solicited()).toBe(1);
+    member.flush(undefined);
+    expect(solicited()).toBe(0);
+    member.send(FIFO, 0, new Uint8Array(1));
+    member.flush(undefined);
+    expect(solicited()).toBe(1);
+    member.receive(b, { kind: "row", group: 1, epoch: 2, row: [1, 0] });
+    expect(host.seen(host.turn())).toEqual(["flushed 1 held", "flushed 2 held", "flushed 3 held", "flushed 4 held"]);
+    member.receive(b, { kind: "row", group: 1, epoch: 2, row: [2, 0] });
+    expect(host.seen(host.turn())).toEqual(["flushed 5 held"]);
+  });
+
+  test("one that is cancelled is not reported, and holds nobody up", () => {
+    const host = pair();
+    host.member.send(FIFO, 0, new Uint8Array(1));
+    const flush = host.member.flush(undefined);
+    host.turn();
+    host.member.cancelFlush(flush);
+    host.member.receive(b, { kind: "row", group: 1, epoch: 2, row: [1, 0] });
+    expect(host.seen(host.turn())).toEqual([]);
+    host.member.leave();
+    host.turn();
+    expect(host.asked).toEqual(["leave"]);
+  });
+
   test("D-1: waits until those who join have the state, also when it is called after they came", () => {
     const host = pair({}, [a]);
     host.member.flush(undefined);

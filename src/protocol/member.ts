@@ -7,9 +7,10 @@ import { assert } from "../base/assert.ts";
 import type { Packet } from "../wire/packet.ts";
 import type { AnswerStatus, DeliveryPoint, Effect, Effects, Ending } from "./effects.ts";
 import { Epoch } from "./epoch.ts";
+import { Flushes } from "./flushes.ts";
 import { Flush, type FlushHost } from "./membership/flush.ts";
 import { Donation, Loading } from "./membership/transfer.ts";
-import type { Message, Row, Step, Transfer } from "./messages.ts";
+import type { Message, Step, Transfer } from "./messages.ts";
 import { Outgoing } from "./outgoing.ts";
 import { Queries } from "./query.ts";
 import type { Bounds, Timing } from "./timing.ts";
@@ -42,15 +43,6 @@ export interface MemberHost {
   nextQuery(): number;
 }
 
-interface PendingFlush {
-  readonly id: number;
-  readonly copies: number | undefined;
-  /** Queued packets below this mark are covered. */
-  readonly mark: number;
-  /** What must be held, once all of it is in the present epoch. */
-  target: Row | undefined;
-}
-
 const ANSWER_PART_BYTES = 64 * 1024;
 const EARLY_MAX = 65_536;
 const NO_VIEW: GroupView = { number: 0, members: [], synced: [] };
@@ -76,8 +68,7 @@ export class Member implements FlushHost {
   #leaving: "no" | "flushing" | "asked" = "no";
   /** Packets and rows of the next epoch, whose install is still under way to this member. */
   #early: { readonly from: NodeId; readonly packet?: Packet; readonly message?: Message }[] = [];
-  readonly #pending: PendingFlush[] = [];
-  #nextFlush = 1;
+  readonly #flushes = new Flushes();
   // State transfer:
   transfers: readonly Transfer[] = [];
   readonly #donations = new Map<NodeId, Donation>();
@@ -140,9 +131,11 @@ export class Member implements FlushHost {
 
   /** F1: the number under which `flushed` will be reported. */
   flush(copies: number | undefined): number {
-    const id = this.#nextFlush++;
-    this.#pending.push({ id, copies, mark: this.#outgoing.mark(), target: undefined });
-    return id;
+    return this.#flushes.begin(copies, this.#outgoing.mark());
+  }
+
+  cancelFlush(flush: number): void {
+    this.#flushes.cancel(flush);
   }
 
   openQuery(): number {
@@ -307,8 +300,8 @@ export class Member implements FlushHost {
     this.#epoch?.freeze();
     for (const donation of this.#donations.values()) donation.end();
     this.#donations.clear();
-    for (const { id } of this.#pending.splice(0)) {
-      this.#effects.perform({ kind: "flushed", group: this.group, flush: id, ending: how });
+    for (const flush of this.#flushes.end()) {
+      this.#effects.perform({ kind: "flushed", group: this.group, flush, ending: how });
     }
     for (const effect of this.#gate ?? []) if (effect.kind === "deliver") effect.packet.release();
     for (const { packet } of this.#early) packet?.release();
@@ -369,7 +362,7 @@ export class Member implements FlushHost {
     this.#show({ kind: "install", group: this.group, view });
     const loadingAnew = step.transfers.filter(({ since }) => since === view.number).map(({ joiner }) => joiner);
     this.#queries.installed(view.number, view.members, loadingAnew);
-    for (const flush of this.#pending) flush.target = undefined;
+    this.#flushes.installed();
     // Those who left in good order wait to hear that the others have gone on (C11).
     const { group } = this;
     for (const member of before?.view.members ?? []) {
@@ -456,32 +449,11 @@ export class Member implements FlushHost {
   }
 
   #settleFlushes(epoch: Epoch): void {
-    if (this.#pending.length === 0 || epoch.frozen || this.#blocked) return;
-    for (let at = 0; at < this.#pending.length; ) {
-      const flush = this.#pending[at] as PendingFlush;
-      if (!this.#isFlushed(epoch, flush)) {
-        at++;
-        continue;
-      }
-      this.#pending.splice(at, 1);
-      this.#effects.perform({ kind: "flushed", group: this.group, flush: flush.id, ending: undefined });
+    if (this.#flushes.empty || epoch.frozen || this.#blocked) return;
+    const isSynced = (member: NodeId): boolean => this.#host.isSynced(this.group, member);
+    for (const flush of this.#flushes.settle(epoch, this.#outgoing.taken, isSynced)) {
+      this.#effects.perform({ kind: "flushed", group: this.group, flush, ending: undefined });
     }
-  }
-
-  #isFlushed(epoch: Epoch, flush: PendingFlush): boolean {
-    if (this.#outgoing.taken < flush.mark) return false;
-    if (flush.target === undefined) {
-      flush.target = epoch.row();
-      epoch.solicit(flush.target);
-    }
-    // D-1: what was delivered before a joiner came is held only by those that have the state.
-    const { members } = epoch.view;
-    const { target } = flush;
-    let copies = 0;
-    for (const [rank, member] of members.entries()) {
-      if (epoch.stability.covers(rank, target) && this.#host.isSynced(this.group, member)) copies++;
-    }
-    return copies >= Math.min(flush.copies ?? members.length, members.length);
   }
 
   #syncedCount(members: readonly NodeId[]): number {
@@ -489,7 +461,7 @@ export class Member implements FlushHost {
   }
 
   #leaveIfFlushed(epoch: Epoch): void {
-    if (epoch.frozen || !this.#outgoing.empty || epoch.awaitsOwn || this.#pending.length > 0) return;
+    if (epoch.frozen || !this.#outgoing.empty || epoch.awaitsOwn || !this.#flushes.empty) return;
     // Who holds the state stays until all others hold it too.
     const others = epoch.others.length;
     if (this.joined && this.#syncedCount(epoch.others) < others) return;
@@ -497,7 +469,7 @@ export class Member implements FlushHost {
       this.#leaveFlushed = true;
       this.flush(undefined);
       this.#settleFlushes(epoch);
-      if (this.#pending.length > 0) return;
+      if (!this.#flushes.empty) return;
     }
     this.#leaving = "asked";
     this.#host.requestLeave(this.group);

@@ -62,9 +62,9 @@ export interface Membership {
   send(flavour: number, tag: number, payload: Uint8Array): boolean;
   /**
    * F1, F2: calls back when everything queued or delivered here before is held by every member of the view (by at least
-   * `copies`, if given), or with how the membership ended.
+   * `copies`, if given), or with how the membership ended. The result cancels: nothing is called back after it.
    */
-  flush(copies: number | undefined, done: (ending: Ending | undefined) => void): void;
+  flush(copies: number | undefined, done: (ending: Ending | undefined) => void): () => void;
   /**
    * Opens a query: its replies come as `reply`, its end as `queryComplete`. The number goes into the message that the
    * application then sends; `queryDelivered` says in which view it was delivered here.

@@ -44,10 +44,17 @@ class Attendance implements Membership {
     return member?.send(flavour, tag, payload) ?? false;
   }
 
-  flush(copies: number | undefined, done: (ending: Ending | undefined) => void): void {
+  flush(copies: number | undefined, done: (ending: Ending | undefined) => void): () => void {
     const member = this.#member();
-    if (member === undefined) done(this.ended ?? "closed");
-    else this.flushes.set(member.flush(copies), done);
+    if (member === undefined) {
+      done(this.ended ?? "closed");
+      return () => {};
+    }
+    const flush = member.flush(copies);
+    this.flushes.set(flush, done);
+    return () => {
+      if (this.flushes.delete(flush)) this.#member()?.cancelFlush(flush);
+    };
   }
 
   openQuery(): number {

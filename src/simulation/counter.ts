@@ -4,7 +4,7 @@
  */
 import { allocate, wordAt } from "../base/arena.ts";
 import { hashString, mix } from "../base/random.ts";
-import type { HistoryFlavour, HistorySink } from "../protocol/history.ts";
+import type { FlushOutcome, HistoryFlavour, HistorySink } from "../protocol/history.ts";
 import { type GroupView, type NodeId, nodeIds } from "../protocol/view.ts";
 import type {
   Application,
@@ -112,25 +112,28 @@ export class Counter implements Application {
     return true;
   }
 
-  flush(copies?: number): void {
+  /** The result abandons the flush, if it has not ended. */
+  flush(copies?: number): () => void {
     const { membership } = this;
-    if (membership === undefined) return;
+    if (membership === undefined) return () => {};
     const flush = `${membership.self}:${this.#hooks.session}.f${this.#flush++}`;
     const { node, now, history } = this.#hooks;
     const group = this.#group;
     this.flushesPending++;
     history({ kind: "flush-begin", at: now(), node, group, flush, ...(copies === undefined ? {} : { copies }) });
-    membership.flush(copies, (ending) => {
+    let isOver = false;
+    const end = (outcome: FlushOutcome): void => {
+      if (isOver) return;
+      isOver = true;
       this.flushesPending--;
-      history({
-        kind: "flush-end",
-        at: now(),
-        node,
-        group,
-        flush,
-        outcome: ending === undefined ? "held" : "rejected",
-      });
-    });
+      history({ kind: "flush-end", at: now(), node, group, flush, outcome });
+    };
+    const cancel = membership.flush(copies, (ending) => end(ending === undefined ? "held" : "rejected"));
+    return () => {
+      if (isOver || this.membership !== membership) return;
+      cancel();
+      end("abandoned");
+    };
   }
 
   /** The query's number; undefined when there was no room or there is no group. */

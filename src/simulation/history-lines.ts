@@ -47,7 +47,7 @@ const FIELDS: { readonly [Kind in HistoryEvent["kind"]]: Fields<Kind> } = {
   send: { group: isText, view: isCount, message: isText, flavour: isFlavour },
   deliver: { group: isText, view: isCount, message: isText, sender: isText, flavour: isFlavour },
   "flush-begin": { group: isText, flush: isText, copies: optional(isCount) },
-  "flush-end": { group: isText, flush: isText, outcome: oneOf("held", "rejected") },
+  "flush-end": { group: isText, flush: isText, outcome: oneOf("held", "rejected", "abandoned") },
   query: { group: isText, query: isText, wanted: isCount, audience: optional(isTexts) },
   reply: { group: isText, query: isText, member: isText, status: oneOf("value", "null", "left", "timeout", "abort") },
   "query-end": { group: isText, query: isText, outcome: oneOf("enough", "complete", "aborted", "rejected") },

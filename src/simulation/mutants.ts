@@ -14,6 +14,7 @@ const CLUSTER = "protocol/membership/cluster.js";
 const DIRECTORY = "protocol/membership/directory.js";
 const EPOCH = "protocol/epoch.js";
 const FLUSH = "protocol/membership/flush.js";
+const FLUSHES = "protocol/flushes.js";
 const MEMBER = "protocol/member.js";
 const QUERIES = "protocol/query.js";
 const ROWS = "protocol/multicast/rows.js";
@@ -175,7 +176,7 @@ const flushMutants: readonly Mutant[] = [
     name: "leave-without-flush",
     violates: "D4",
     file: MEMBER,
-    find: "if (epoch.frozen || !this.#outgoing.empty || epoch.awaitsOwn || this.#pending.length > 0)",
+    find: "if (epoch.frozen || !this.#outgoing.empty || epoch.awaitsOwn || !this.#flushes.empty)",
     replace: "if (epoch.frozen)",
     why: "C11: a leaver asks to go before it has delivered what it sent (trace 18).",
   },
@@ -318,15 +319,23 @@ const serviceMutants: readonly Mutant[] = [
   {
     name: "flush-at-once",
     violates: "F1",
-    file: MEMBER,
-    find: "return copies >= Math.min(flush.copies ?? members.length, members.length);",
-    replace: "return copies >= 0;",
+    file: FLUSHES,
+    find: "const isHeld = copies >= Math.min(wanted, members.length);",
+    replace: "const isHeld = copies >= 0;",
     why: "A flush is held as soon as the member itself holds what it covers.",
+  },
+  {
+    name: "flush-shares-an-old-round",
+    violates: "F1",
+    file: FLUSHES,
+    find: "if (target === undefined || row.some((count, sender) => count > (asked?.[sender] ?? 0)))",
+    replace: "if (target === undefined)",
+    why: "A flush is held when all hold what an earlier flush of the view covers, whatever has come since.",
   },
   {
     name: "flush-target-of-old-view",
     violates: "F2",
-    file: MEMBER,
+    file: FLUSHES,
     find: "flush.target = undefined;",
     replace: "void flush;",
     why: "A flush that meets a view change waits for a row of the old view for ever.",
@@ -335,10 +344,10 @@ const serviceMutants: readonly Mutant[] = [
     name: "flush-rejected-by-view",
     violates: "F2",
     file: MEMBER,
-    find: "for (const flush of this.#pending)\n            flush.target = undefined;",
+    find: "this.#flushes.installed();",
     replace:
-      "for (const flush of this.#pending.splice(0))\n" +
-      '            this.#effects.perform({ kind: "flushed", group: this.group, flush: flush.id, ending: "left" });',
+      "for (const flush of this.#flushes.end())\n" +
+      '            this.#effects.perform({ kind: "flushed", group: this.group, flush, ending: "left" });',
     why: "A flush that meets a view change is rejected instead of being held in the next view.",
   },
   {

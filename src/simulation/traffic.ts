@@ -91,12 +91,23 @@ export class Traffic {
     const counter = host?.counter(group);
     if (host === undefined || counter?.membership === undefined || host.pausedUntil > this.#world.now) return;
     const die = this.#random.below(1000);
-    if (die < 40) counter.flush(this.#random.chance(0.3) ? this.#random.between(1, 3) : undefined);
+    if (die < 40) this.#flush(host, group);
     else if (die < 100) this.#ask(host, group);
     else if (die < 103) this.#leaveForAWhile(name, group);
     else if (die < 110) counter.send(this.#random.pick(FLAVOURS), 150_000);
     else
       for (let count = this.#random.pick([1, 1, 1, 4]); count > 0; count--) counter.send(this.#random.pick(FLAVOURS));
+  }
+
+  /** One flush or several; some are given up. */
+  #flush(host: Host, group: string): void {
+    for (let count = this.#random.pick([1, 1, 3]); count > 0; count--) {
+      const counter = host.counter(group);
+      const abandon = counter?.flush(this.#random.chance(0.3) ? this.#random.between(1, 3) : undefined);
+      if (abandon === undefined || !this.#random.chance(0.2)) continue;
+      const isMember = (): boolean => host.counter(group) === counter;
+      this.#world.at(this.#world.now + this.#random.pick([0, 1, 30]), () => isMember() && abandon(), host.name);
+    }
   }
 
   /** Asks all members or some; of a few questions it is known that not all will answer, and those who do not are accused. */

@@ -322,9 +322,15 @@ export class FakeMember implements Membership {
     return true;
   }
 
-  flush(_copies: number | undefined, done: (ending: Ending | undefined) => void): void {
+  flush(_copies: number | undefined, done: (ending: Ending | undefined) => void): () => void {
     this.#close();
-    this.#group.cluster.schedule(() => done(this.#ended ? "closed" : undefined));
+    let cancelled = false;
+    this.#group.cluster.schedule(() => {
+      if (!cancelled) done(this.#ended ? "closed" : undefined);
+    });
+    return () => {
+      cancelled = true;
+    };
   }
 
   openQuery(): number {

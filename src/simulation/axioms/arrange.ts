@@ -238,5 +238,6 @@ function endFlush(run: Run, event: EventOf<"flush-end">, index: number): void {
   }
   flush.endedAt = index;
   flush.held = event.outcome === "held";
+  flush.abandoned = event.outcome === "abandoned";
   flush.endStay = flush.spell?.stays.at(-1);
 }

@@ -112,3 +112,10 @@ test("F2: a flush that began ends, once", () => {
   expect(found("a install 1 a\n a flush f1\n a held f1\n a held f1")).toEqual(["F2"]);
   expect(found("a install 1 a\n a held f1")).toEqual(["F2"]);
 });
+
+test("F2: who gives a flush up is told nothing more of it", () => {
+  const text = "a,b install 1 a b\n a flush f1\n a abandoned f1\n";
+  expect(check(sketch(text), { quiescent: true })).toEqual([]);
+  expect(check(sketch(text.replace("abandoned", "rejected")), { quiescent: true })).toMatchObject([{ property: "F2" }]);
+  expect(check(sketch(`${text} a held f1`), { quiescent: true })).toMatchObject([{ property: "F2" }]);
+});

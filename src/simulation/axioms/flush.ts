@@ -41,7 +41,9 @@ export const flushCheckers: readonly Checker[] = [
   },
   {
     property: "F2",
-    title: "A flush ends, and is rejected only when the member was excluded, left or closed, or the group was lost.",
+    title:
+      "A flush ends, unless its caller gives up, and is rejected only when the member was excluded, left or closed, or " +
+      "the group was lost.",
     check: checkFlushEnds,
   },
 ];
@@ -144,7 +146,7 @@ function checkFlushEnds(run: Run): Violation[] {
     if (flush.endedAt === NEVER) {
       if (run.quiescent && node.live)
         found.add(flush.beganAt, `${node.id}'s ${flush.name} never ended`, node.id, group.name);
-    } else if (!flush.held && !over) {
+    } else if (!flush.held && !flush.abandoned && !over) {
       const fault = "was rejected, though it was not excluded, did not leave, and the group was not lost";
       found.add(flush.endedAt, `${node.id}'s ${flush.name} ${fault}`, node.id, group.name);
     }

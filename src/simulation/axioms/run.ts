@@ -266,6 +266,8 @@ export class Flush {
   endedAt = NEVER;
   endedAgainAt = NEVER;
   held = false;
+  /** Nobody waited for it any more. */
+  abandoned = false;
   /** The member's stay when the flush ended. */
   endStay: Stay | undefined;
 

@@ -7,7 +7,7 @@
  * a,b install 1 a b             view 1 of the group g
  * a send m1 total               in the sender's present view
  * a,b deliver m1                all else is taken from its send
- * a flush f1 / held f1 / rejected f1
+ * a flush f1 / held f1 / rejected f1 / abandoned f1
  * a query q1 2 total            also its send, with audience=b+c to them only;  a reply q1 b value;  a done q1 complete
  * a state 1 x / loaded 1 x      the digest x for view 1
  * a directory 1 x;  a start, crash, close, exclude, blocked, unblocked;  a end left
@@ -128,6 +128,7 @@ function eventsOf(
     }
     case "held":
     case "rejected":
+    case "abandoned":
       return [{ kind: "flush-end", ...base, flush: word(0), outcome: verb }];
     case "query": {
       const query = { kind: "query", ...base, query: word(0), wanted: Number(word(1)) } as const;
