@@ -112,6 +112,8 @@ export class LiveCluster implements SimulatedCluster {
   readonly #over = new AbortController();
   /** Whom a fault has crashed. */
   readonly #fallen = new Set<string>();
+  /** How often all faults were ended: what they were to do later is not done after it. */
+  #recoveries = 0;
 
   constructor(stage: Stage, plan: SimulationPlan) {
     this.#stage = stage;
@@ -223,13 +225,10 @@ export class LiveCluster implements SimulatedCluster {
   when(pattern: Pattern, act: () => void): void {
     const node = typeof pattern.node === "object" ? pattern.node.name : pattern.node;
     let missing = pattern.nth ?? 1;
-    this.#stage.watchers.push((occurrence) => {
-      if (missing === 0 || occurrence.kind !== pattern.kind || (node ?? occurrence.node) !== occurrence.node) return;
-      if ((pattern.group ?? occurrence.group) !== occurrence.group) return;
-      if (occurrence.kind === "view") {
-        if ((pattern.number ?? occurrence.number) !== occurrence.number) return;
-      } else if ((pattern.name ?? occurrence.name) !== occurrence.name) return;
-      if (--missing === 0) act();
+    this.#stage.watch((occurrence) => {
+      if (!fits(occurrence, pattern, node) || --missing > 0) return false;
+      act();
+      return true;
     });
   }
 
@@ -276,6 +275,7 @@ export class LiveCluster implements SimulatedCluster {
   }
 
   #recover(): void {
+    this.#recoveries++;
     this.#stage.world.heal();
     for (const name of [...this.#fallen]) this.#raise(name);
   }
@@ -287,7 +287,14 @@ export class LiveCluster implements SimulatedCluster {
       this.#fallen.add(name);
       this.#of(name).crash();
     };
-    if (strike(fault, { world, crash, restart: (name) => this.#raise(name) })) this.struck.push(fault);
+    const restart = (name: string): void => this.#raise(name);
+    const recoveries = this.#recoveries;
+    const atNextUpdate = (name: string, act: () => void): void => {
+      this.when({ kind: "update", node: name }, () => {
+        if (this.#recoveries === recoveries) act();
+      });
+    };
+    if (strike(fault, { world, crash, restart, atNextUpdate })) this.struck.push(fault);
   }
 
   /** Starts a process again that a fault has crashed. */
@@ -314,6 +321,14 @@ export class LiveCluster implements SimulatedCluster {
     const known = [...this.#machines.keys()].join(", ");
     throw new CoterieError("invalid-argument", `the simulated cluster has no node ${name}; it has ${known || "none"}`);
   }
+}
+
+function fits(occurrence: Occurrence, pattern: Pattern, node = occurrence.node): boolean {
+  const { kind, group = occurrence.group } = pattern;
+  if (occurrence.kind !== kind || occurrence.node !== node || occurrence.group !== group) return false;
+  return occurrence.kind === "view"
+    ? occurrence.number === (pattern.number ?? occurrence.number)
+    : occurrence.name === (pattern.name ?? occurrence.name);
 }
 
 function checkName(name: unknown): void {

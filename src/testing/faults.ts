@@ -8,6 +8,7 @@ import type { World } from "../simulation/world.ts";
 /** What may happen to a simulated cluster. */
 export const CLUSTER_FAULT_KINDS = [
   "crash",
+  "crash-in-turn",
   "pause",
   "stall",
   "partition",
@@ -36,6 +37,8 @@ export interface Struck {
   readonly world: World;
   crash(name: string): void;
   restart(name: string): void;
+  /** Acts in the midst of the turn in which an update runs there next. */
+  atNextUpdate(name: string, act: () => void): void;
 }
 
 const LEADER = "leader";
@@ -79,6 +82,13 @@ export function strike(fault: ClusterFault, struck: Struck): boolean {
       if (!canSpare(world, victim)) return false;
       struck.crash(victim);
       world.after(forMs, () => struck.restart(victim));
+      return true;
+    case "crash-in-turn":
+      struck.atNextUpdate(victim, () => {
+        if (!canSpare(world, victim)) return;
+        struck.crash(victim);
+        world.after(forMs, () => struck.restart(victim));
+      });
       return true;
     case "pause":
       world.pause(victim, forMs, "stop");
@@ -134,7 +144,9 @@ function leaderOf(world: World): string | undefined {
 
 /** Whether the acceptors of every view that is in use keep a quorum of running processes without this one. */
 function canSpare(world: World, victim: string): boolean {
-  const alive = new Set(world.running.filter(({ name }) => name !== victim).map(({ id }) => id));
+  // Who is stopped for ever is about to die.
+  const living = world.running.filter(({ name, pausedUntil }) => name !== victim && Number.isFinite(pausedUntil));
+  const alive = new Set(living.map(({ id }) => id));
   return world.running.every(({ view }) => {
     if (view === undefined) return true;
     return view.acceptors.filter((id) => alive.has(id)).length * 2 > view.acceptors.length;

@@ -77,6 +77,8 @@ export class Machine implements SimulatedNode {
   readonly name: string;
   readonly #parts: MachineParts;
   #life: Life | undefined;
+  /** While the process dies in the midst of its turn: resolves when it is dead. */
+  #dying: Promise<void> | undefined;
 
   constructor(name: string, parts: MachineParts) {
     this.name = name;
@@ -84,7 +86,7 @@ export class Machine implements SimulatedNode {
   }
 
   get running(): boolean {
-    return this.#life !== undefined;
+    return this.#life !== undefined && this.#dying === undefined;
   }
 
   get self(): NodeId {
@@ -152,6 +154,8 @@ export class Machine implements SimulatedNode {
   /** Starts a process; resolves when its node is in the cluster. */
   async boot(how: "found" | "join"): Promise<void> {
     const { stage, failureTimeoutMs, programs } = this.#parts;
+    await this.#dying;
+    if (this.#life !== undefined) return;
     const life = new Life(stage, this.name);
     this.#life = life;
     const { world } = stage;
@@ -175,19 +179,20 @@ export class Machine implements SimulatedNode {
   /** The process dies at once, without a word; in the midst of its turn, what it has sent still arrives. */
   crash(): void {
     const life = this.#life;
-    if (life === undefined) return;
-    const { stage } = this.#parts;
+    if (life === undefined || this.#dying !== undefined) return;
+    const { world, amid } = this.#parts.stage;
     const die = (): void => {
-      if (this.#life === life) this.#life = undefined;
+      world.crash(this.name);
+      this.#dying = undefined;
+      this.#life = undefined;
       life.end(this.name);
     };
-    if (stage.amid) {
-      stage.world.cutShort(this.name);
-      stage.world.after(DYING_MS, die);
-    } else {
-      stage.world.crash(this.name);
-      die();
-    }
+    if (amid) {
+      world.cutShort(this.name);
+      this.#dying = new Promise((resolve) => {
+        world.after(DYING_MS, () => resolve(die()));
+      });
+    } else die();
   }
 
   /** Runs a program in the process until it ends, anew when its membership was taken from it. */

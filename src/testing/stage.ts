@@ -67,8 +67,8 @@ export class Stage {
   readonly labels = new Map<string, string>();
   /** The scenario's own surroundings. */
   readonly surroundings: Surroundings;
-  /** Who is told what happens in the users' groups. */
-  readonly watchers: ((occurrence: Occurrence) => void)[] = [];
+  /** Who is told what happens in the users' groups, until it returns true. */
+  readonly #watchers = new Set<(occurrence: Occurrence) => boolean>();
   /** The scenario is over: programs get no more time. */
   calm = false;
   /** Whether something is being told, in the midst of a node's turn. */
@@ -104,6 +104,11 @@ export class Stage {
     };
   }
 
+  /** Tells `watcher` of everything that occurs, in the midst of a node's turn, until it returns true. */
+  watch(watcher: (occurrence: Occurrence) => boolean): void {
+    this.#watchers.add(watcher);
+  }
+
   tell(occurrence: Occurrence): void {
     const { history } = this.world;
     const last = history[history.length - 1];
@@ -111,7 +116,7 @@ export class Stage {
     const before = this.amid;
     this.amid = true;
     try {
-      for (const watcher of this.watchers) watcher(occurrence);
+      for (const watcher of this.#watchers) if (watcher(occurrence)) this.#watchers.delete(watcher);
     } finally {
       this.amid = before;
     }
