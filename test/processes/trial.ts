@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { expect } from "vitest";
 import type { HistoryEvent } from "../../src/protocol/history.ts";
 import { type GroupView, nodeName } from "../../src/protocol/view.ts";
+import { HISTORY_VERSION, type HistoryHeader } from "../../src/runtime/history-files.ts";
 import { check } from "../../src/simulation/axioms/index.ts";
 import { DEADLINE_MS, MemberError, MemberProcess, monotonicMs } from "./member-process.ts";
 
@@ -137,7 +138,8 @@ export class Trial {
       const kept = join(tmpdir(), "coterie-violations");
       mkdirSync(kept, { recursive: true });
       const path = join(kept, `${Date.now()}.jsonl`);
-      writeFileSync(path, history.map((event) => `${JSON.stringify(event)}\n`).join(""));
+      const header: HistoryHeader = { coterie: "history", version: HISTORY_VERSION };
+      writeFileSync(path, [header, ...history].map((line) => `${JSON.stringify(line)}\n`).join(""));
       throw new Error(`the history, kept in ${path}, breaks the model:\n${JSON.stringify(violations, undefined, 2)}`);
     }
     return history;

@@ -21,7 +21,7 @@ export function report({ outcome, history, marks }: Judged, journals: string | u
   for (const { property, message } of outcome.violations) output.paragraph(`${property}: ${message}`);
   if (first !== undefined) output.line(`\n${diagram(history, { around: first.event, marks, width: output.columns })}`);
   for (const problem of outcome.problems) for (const line of problem.split("\n")) output.line(`${red("✖")} ${line}`);
-  if (journals !== undefined) output.line(`\n  The journals are in ${journals}`);
+  if (journals !== undefined) output.line(`\n  The journals are in ${journals}; coterie check ${journals} judges them`);
   if (outcome.ok) {
     output.line(`${green("✔")} Nothing lost, nothing twice, one order, one state.`);
     next(output);
