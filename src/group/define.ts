@@ -58,11 +58,21 @@ export interface GroupDescription<S, U extends Handlers<UpdateContext<S>>, Q ext
   readonly maxMessageBytes?: number;
   /** Default: the whole state by the default codec, at once. */
   readonly checkpoint?: Checkpoint<S>;
+  /** What is done about a member that holds the others' sends back; each member goes by its own definition. */
+  readonly slowMember?: SlowMemberPolicy;
   /** Part of the digest: members with another version are refused. */
   readonly version?: string | number;
 }
 
 type ArgumentsSchemas<H> = { readonly [K in keyof H]?: StandardSchemaV1<unknown, ArgumentsOf<H[K]>> };
+
+/** When a member counts as too slow: for so long others had their window full because it did not take what they sent. */
+export interface SlowMemberPolicy {
+  /** Then it is reported: in the log, in `counters.slowMembers`. Default 2000 ms. */
+  readonly reportAfterMs?: number;
+  /** Then this member wants it excluded from the group; it is, once a quorum of the group wants it. Default: never. */
+  readonly excludeAfterMs?: number;
+}
 
 const compiled: unique symbol = Symbol("compiled");
 
@@ -101,6 +111,7 @@ export interface CompiledDefinition {
   readonly onExcluded: ((error: CoterieError) => unknown) | undefined;
   readonly maxMessageBytes: number;
   readonly checkpoint: Checkpoint<unknown> | undefined;
+  readonly slowMember: SlowMemberPolicy;
 }
 
 /**
@@ -139,6 +150,7 @@ const FIELDS: ReadonlySet<string> = new Set([
   "onExcluded",
   "maxMessageBytes",
   "checkpoint",
+  "slowMember",
   "version",
 ]);
 
@@ -176,6 +188,7 @@ function compile(description: Readonly<Record<string, unknown>>): CompiledDefini
     onExcluded: functionIn(description, "onExcluded"),
     maxMessageBytes,
     checkpoint: checkpointIn(description["checkpoint"]),
+    slowMember: slowMemberIn(description["slowMember"]),
   };
 }
 
@@ -242,6 +255,18 @@ function checkpointIn(given: unknown): Checkpoint<unknown> | undefined {
   if (typeof save !== "function") throw invalid("checkpoint.save", "is not a function");
   if (typeof load !== "function") throw invalid("checkpoint.load", "is not a function");
   return { save, load };
+}
+
+function slowMemberIn(given: unknown): SlowMemberPolicy {
+  if (given === undefined) return {};
+  if (typeof given !== "object" || given === null) throw invalid("slowMember", "is not an object");
+  for (const [field, value] of Object.entries(given)) {
+    if (field !== "reportAfterMs" && field !== "excludeAfterMs") {
+      throw invalid(`slowMember.${field}`, "is not an option", "the options are reportAfterMs, excludeAfterMs");
+    }
+    if (value !== undefined && !isCount(value)) throw invalid(`slowMember.${field}`, "is not a whole number from 1");
+  }
+  return { ...given };
 }
 
 function functionIn<F extends (...args: never[]) => unknown>(

@@ -35,6 +35,8 @@ export interface GroupCounters {
   handlerFailures: number;
   /** Exceptions out of `onView`, `onExcluded` and other callbacks. */
   callbackFailures: number;
+  /** How often a member was reported because it held the group's senders back. */
+  slowMembers: number;
   /** Failed calls whose outcome nobody had asked for. */
   unheardFailures: number;
 }
@@ -66,6 +68,7 @@ export class Diagnostics {
     malformed: 0,
     handlerFailures: 0,
     callbackFailures: 0,
+    slowMembers: 0,
     unheardFailures: 0,
   };
   readonly #log: Log;

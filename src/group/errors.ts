@@ -80,7 +80,8 @@ export const ERROR_CODES = {
     retryable: false,
   },
   excluded: {
-    meaning: "The other members went on without this one: it was taken for failed, or was out of reach for too long.",
+    meaning:
+      "The other members went on without this one: it was taken for failed, out of reach for too long, or too slow.",
     remedy: "Join again: `node.join(definition)` gives a new group object with the present state.",
     retryable: false,
   },

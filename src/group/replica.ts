@@ -22,6 +22,7 @@ import { type CoterieError, errorOfEnding } from "./errors.ts";
 import { Outbox } from "./outbox.ts";
 import { type After, Questions } from "./questions.ts";
 import { Recorder, type RecordingTo } from "./recorder.ts";
+import { SlowMembers } from "./slow-members.ts";
 import { type CapturedState, captureState, initialState, Loader } from "./state.ts";
 
 /** What a replica needs of its node, and whom it tells. */
@@ -51,6 +52,7 @@ export class Replica implements Application {
   readonly recordsSends: boolean;
   readonly #parts: ReplicaParts;
   readonly #deliveries: Deliveries;
+  readonly #slowMembers: SlowMembers;
   #listener: ReplicaListener | undefined;
   #loader: Loader | undefined;
   /** The view before the next one to be installed. */
@@ -77,6 +79,7 @@ export class Replica implements Application {
     const diagnostics = new Diagnostics(parts.log, group);
     const outbox = new Outbox(diagnostics);
     this.diagnostics = diagnostics;
+    this.#slowMembers = new SlowMembers(definition.slowMember, diagnostics);
     this.outbox = outbox;
     this.recorder = parts.recording === undefined ? undefined : new Recorder(parts.recording);
     this.recordsSends = this.recorder !== undefined;
@@ -129,6 +132,7 @@ export class Replica implements Application {
     const before = this.#before;
     this.#before = view;
     this.#deliveries.installed(view);
+    this.#slowMembers.begin();
     this.recorder?.state(view, this.#deliveries.context.state, this.#loaded);
     this.#loaded = false;
     const { onView } = this.definition;
@@ -177,6 +181,10 @@ export class Replica implements Application {
 
   room(): void {
     this.outbox.room();
+  }
+
+  slow(member: NodeId, forMs: number): void {
+    this.#slowMembers.note(member, forMs, this.#membership);
   }
 
   blocked(blocked: boolean): void {

@@ -70,6 +70,8 @@ export type Effect =
     }
   | { readonly kind: "joined"; readonly group: number; readonly created: boolean }
   | { readonly kind: "room"; readonly group: number }
+  /** The member has held the senders back for so long; 0 when it does so no more. */
+  | { readonly kind: "slow"; readonly group: number; readonly member: NodeId; readonly forMs: number }
   | { readonly kind: "blocked"; readonly group: number; readonly blocked: boolean }
   | { readonly kind: "flushed"; readonly group: number; readonly flush: number; readonly ending: Ending | undefined }
   | {

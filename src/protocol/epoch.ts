@@ -60,6 +60,8 @@ export class Epoch {
   #frozen = false;
   #paused = false;
   #frozenRow: Row | undefined;
+  /** What all should hold at the next look for laggards. */
+  #awaited: Row | undefined;
   /** Counts packets that broke the rules of the data path; they are dropped. */
   irregular = 0;
 
@@ -199,6 +201,43 @@ export class Epoch {
       if (announcement !== undefined) this.send(announcement, wallTime);
     }
     this.#rows.endTurn(now);
+  }
+
+  /** Whether a sender has used half of its window or more. */
+  get isCrowded(): boolean {
+    if (this.#frozen || this.#paused) return false;
+    return this.#streams.some((stream) => stream.heldBytes * 2 >= this.#options.windowBytes);
+  }
+
+  /**
+   * The ranks that still lack what was, at the call before, the older half of a crowded window, while at least half of the
+   * members have it. Where rows are relayed this asks for them, and the next call knows more.
+   */
+  laggards(): number[] {
+    if (this.#frozen || this.#paused) return [];
+    const awaited = this.#awaited;
+    if (awaited === undefined || awaited.every((count, sender) => this.#stability.stable(sender) >= count)) {
+      this.#awaited = this.isCrowded ? this.#olderHalves() : undefined;
+      return [];
+    }
+    if (this.#options.relaysRows && this.rank !== SEQUENCER) this.solicit(awaited);
+    const found = new Set<number>();
+    for (const [sender, count] of awaited.entries()) {
+      const behind: number[] = [];
+      for (let rank = 0; rank < this.#streams.length; rank++) {
+        if (this.#stability.count(rank, sender) < count) behind.push(rank);
+      }
+      if (behind.length * 2 <= this.#streams.length) for (const rank of behind) found.add(rank);
+    }
+    found.delete(this.rank);
+    return [...found];
+  }
+
+  #olderHalves(): Row {
+    return this.#streams.map((stream, sender) => {
+      const stable = this.#stability.stable(sender);
+      return stream.heldBytes * 2 < this.#options.windowBytes ? 0 : Math.ceil((stable + stream.received) / 2);
+    });
   }
 
   /** Asks all members to say when they hold `target`. */

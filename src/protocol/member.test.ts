@@ -52,6 +52,10 @@ class Host implements MemberHost {
     this.asked.push(`exclude ${members.join(" ")} of ${target}`);
   }
 
+  reportSlow(_group: number, target: number, member: NodeId, isSlow: boolean): void {
+    this.asked.push(`${member} is ${isSlow ? "slow" : "not slow"} in ${target}`);
+  }
+
   nextQuery(): number {
     return 7;
   }

@@ -11,6 +11,7 @@ import { Flushes } from "./flushes.ts";
 import { Flush, type FlushHost } from "./membership/flush.ts";
 import { Donation, Loading } from "./membership/transfer.ts";
 import type { Message, Step, Transfer } from "./messages.ts";
+import { Laggards } from "./multicast/laggards.ts";
 import { Outgoing } from "./outgoing.ts";
 import { Queries } from "./query.ts";
 import type { Bounds, Timing } from "./timing.ts";
@@ -39,6 +40,8 @@ export interface MemberHost {
   requestLeave(group: number): void;
   /** The directory is to exclude these members of the group's view `target`. */
   requestExclusion(group: number, target: number, members: readonly NodeId[]): void;
+  /** This member finds another one too slow in view `target`, or no longer. */
+  reportSlow(group: number, target: number, member: NodeId, isSlow: boolean): void;
   /** A number for a query, unique at this incarnation. */
   nextQuery(): number;
 }
@@ -61,6 +64,7 @@ export class Member implements FlushHost {
   readonly #accused = new Set<NodeId>();
   readonly #flush: Flush;
   #epoch: Epoch | undefined;
+  #laggards: Laggards;
   /** The newest target of the directory, installed or not. */
   #target: GroupView = NO_VIEW;
   #blocked = false;
@@ -91,6 +95,7 @@ export class Member implements FlushHost {
     this.#outgoing = new Outgoing(options.bounds.queueBytesMax);
     this.#queries = new Queries(options.group, effects);
     this.#flush = new Flush(this, effects);
+    this.#laggards = new Laggards(options.timing.heartbeatMs);
   }
 
   get epoch(): Epoch | undefined {
@@ -114,7 +119,7 @@ export class Member implements FlushHost {
   }
 
   get deadline(): number {
-    return this.#epoch?.deadline ?? Number.POSITIVE_INFINITY;
+    return Math.min(this.#epoch?.deadline ?? Number.POSITIVE_INFINITY, this.#laggards.deadline);
   }
 
   directoryIndex(): number {
@@ -177,6 +182,11 @@ export class Member implements FlushHost {
       const more = from < value.length;
       this.#effects.send(to, { kind: "answer", group: this.group, query, status, value: part, more });
     } while (from < value.length);
+  }
+
+  /** Says to the directory that another member is too slow for this one, or no longer. */
+  findSlow(member: NodeId, isSlow: boolean): void {
+    if (this.#epoch !== undefined) this.#host.reportSlow(this.group, this.#epoch.number, member, isSlow);
   }
 
   /** C11: flushes, then asks the directory; goes on to report and forward until the new view is in place. */
@@ -322,7 +332,17 @@ export class Member implements FlushHost {
       this.#effects.perform({ kind: "room", group: this.group });
     }
     this.#settleFlushes(epoch);
+    this.#lookForLaggards(epoch, now);
     if (this.#leaving === "flushing") this.#leaveIfFlushed(epoch);
+  }
+
+  #lookForLaggards(epoch: Epoch, now: number): void {
+    for (const { rank, forMs } of this.#laggards.look(now, epoch)) {
+      const member = epoch.view.members[rank] as NodeId;
+      // Who still loads the state keeps what comes, up to a bound, and then holds the senders back on purpose.
+      if (!this.joined || !this.#host.isSynced(this.group, member)) continue;
+      this.#effects.perform({ kind: "slow", group: this.group, member, forMs });
+    }
   }
 
   /** The directory has moved on: a joiner that has the state needs no donor any more. */
@@ -358,6 +378,7 @@ export class Member implements FlushHost {
       },
       this.#effects,
     );
+    this.#laggards = new Laggards(timing.heartbeatMs);
     if (this.#blocked) this.#epoch.pause();
     this.#show({ kind: "install", group: this.group, view });
     const loadingAnew = step.transfers.filter(({ since }) => since === view.number).map(({ joiner }) => joiner);

@@ -35,6 +35,7 @@ export const directoryCommand = union({
   synced: { group: u32, target: u32 },
   forget: { name: text(256), group: u32 },
   exclude: { group: u32, target: u32, members: nodeIds },
+  slow: { group: u32, target: u32, member: nodeId, isSlow: flag },
 });
 export type DirectoryCommand = Laid<typeof directoryCommand>;
 

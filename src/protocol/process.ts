@@ -233,6 +233,10 @@ export class Process implements ClusterHost, MemberHost {
     this.#cluster.request({ kind: "exclude", group, target, members });
   }
 
+  reportSlow(group: number, target: number, member: NodeId, isSlow: boolean): void {
+    this.#cluster.request({ kind: "slow", group, target, member, isSlow });
+  }
+
   nextQuery(): number {
     this.#queries = this.#queries === 0xffff_ffff ? 1 : this.#queries + 1;
     return this.#queries;

@@ -24,6 +24,8 @@ export interface Application {
   readonly recordsSends: boolean;
   /** There is room again after `send` returned false. */
   room(): void;
+  /** The member has held the group's senders back for so long; told again and again, at last with 0 when it does no more. */
+  slow(member: NodeId, forMs: number): void;
   /** The primary partition is out of reach (`true`: nothing is delivered or sent until it is back), or within it again. */
   blocked(blocked: boolean): void;
   /** One answer to a query of this member. */
@@ -81,6 +83,8 @@ export interface Membership {
   accuse(query: number, members: readonly NodeId[]): void;
   /** Answers a query that was delivered here. */
   answer(to: NodeId, query: number, status: AnswerStatus, value: Uint8Array): void;
+  /** Says that another member is too slow, or no longer; whom a quorum of the view finds so is excluded (C13). */
+  findSlow(member: NodeId, isSlow: boolean): void;
   /** Leaves in good order (C11): queued messages are sent and flushed first. Ends with `ended("left")`. */
   leave(): void;
 }

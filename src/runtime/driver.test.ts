@@ -136,6 +136,7 @@ class Recorder implements Application {
   }
   sent(): void {}
   room(): void {}
+  slow(): void {}
   blocked(): void {}
   reply(): void {}
   queryComplete(): void {}

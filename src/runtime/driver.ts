@@ -59,6 +59,8 @@ export interface NodeReport {
     readonly number: number;
     readonly members: readonly NodeId[];
     readonly synced: readonly NodeId[];
+    /** Members that others find too slow. */
+    readonly slow: readonly NodeId[];
     readonly here: boolean;
   }[];
 }
@@ -223,8 +225,9 @@ export class Driver implements NetworkSink {
               nodes: view.nodes.map(({ id, address }) => ({ id, address })),
               acceptors: view.acceptors,
             },
-      groups: [...directory.groups].map(({ name, status, number, members, synced }) => {
-        return { name, status, number, members, synced, here: members.includes(self) };
+      groups: [...directory.groups].map(({ name, status, number, members, synced, slow: found }) => {
+        const slow = found.map(({ member }) => member);
+        return { name, status, number, members, synced, slow, here: members.includes(self) };
       }),
     };
     return JSON.stringify(report);

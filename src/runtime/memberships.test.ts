@@ -5,7 +5,7 @@ import { type Effect, Effects } from "../protocol/effects.ts";
 import type { HistoryEvent } from "../protocol/history.ts";
 import { Process } from "../protocol/process.ts";
 import { BOUNDS, timing } from "../protocol/timing.ts";
-import type { GroupView } from "../protocol/view.ts";
+import type { GroupView, NodeId } from "../protocol/view.ts";
 import { FIFO, Packet } from "../wire/packet.ts";
 import type { Application, Membership, StateLoader, StateReader } from "./application.ts";
 import { historyName, Memberships } from "./memberships.ts";
@@ -31,6 +31,9 @@ class Recorder implements Application {
       read: (callback) => callback(this.chunks.shift()),
       close: () => void this.said.push("close"),
     };
+  }
+  slow(member: NodeId, forMs: number): void {
+    this.said.push(`slow ${member} ${forMs}`);
   }
   load(): StateLoader {
     this.said.push("load");

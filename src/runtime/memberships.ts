@@ -77,6 +77,10 @@ class Attendance implements Membership {
     this.#member()?.answer(to, query, status, value);
   }
 
+  findSlow(member: NodeId, isSlow: boolean): void {
+    this.#member()?.findSlow(member, isSlow);
+  }
+
   leave(): void {
     this.#member()?.leave();
   }
@@ -169,6 +173,9 @@ export class Memberships {
         break;
       case "room":
         application.room();
+        break;
+      case "slow":
+        application.slow(effect.member, effect.forMs);
         break;
       case "blocked":
         application.blocked(effect.blocked);

@@ -52,6 +52,8 @@ export interface CounterHooks {
   readonly now: () => number;
   readonly history: HistorySink;
   readonly names: Names;
+  /** Who has held senders back for so long is accused. */
+  readonly slowAfterMs?: number;
   readonly ended: (how: Ending) => void;
   readonly joined: () => void;
 }
@@ -224,6 +226,11 @@ export class Counter implements Application {
         flavour: flavourName(packet.flavour),
       });
     }
+  }
+
+  slow(member: NodeId, forMs: number): void {
+    if (forMs === 0 || forMs >= (this.#hooks.slowAfterMs ?? Number.POSITIVE_INFINITY))
+      this.membership?.findSlow(member, forMs > 0);
   }
 
   capture(): StateReader {

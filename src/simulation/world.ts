@@ -18,6 +18,8 @@ export interface WorldOptions {
   readonly failureTimeoutMs?: number;
   readonly directorySize?: number;
   readonly bounds?: Partial<Bounds>;
+  /** Members accuse those who have held senders back for so long; default: never. */
+  readonly slowAfterMs?: number;
 }
 
 interface Event {
@@ -203,6 +205,7 @@ export class World {
       now: () => this.now,
       history: this.record,
       names: this.#names,
+      ...(this.#options.slowAfterMs === undefined ? {} : { slowAfterMs: this.#options.slowAfterMs }),
       joined: () => {},
       ended: () => {
         if (host.groups.get(group) === counter) host.groups.delete(group);

@@ -322,6 +322,8 @@ export class FakeMember implements Membership {
     return true;
   }
 
+  findSlow(): void {}
+
   flush(_copies: number | undefined, done: (ending: Ending | undefined) => void): () => void {
     this.#close();
     let cancelled = false;

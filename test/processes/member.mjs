@@ -23,6 +23,14 @@ const groups = new Map();
 const generators = new Set();
 const historyFile = historyPath === "" ? undefined : openSync(historyPath, "a");
 
+/** How long the handler of a message of bytes takes here. */
+let burnMs = 0;
+
+const burn = (forMs) => {
+  const until = performance.now() + forMs;
+  while (performance.now() < until);
+};
+
 /** A chain of hashes tells two orders apart. */
 const link = (chain, ...values) => {
   let hash = chain;
@@ -36,6 +44,8 @@ const VARIANTS = {
   "ledger-2": { name: "ledger", version: 2 },
   small: { name: "small", maxMessageBytes: 4096 },
   other: { name: "other" },
+  /** A group that does not put up with slow members. */
+  brisk: { name: "brisk", slowMember: { reportAfterMs: 500, excludeAfterMs: 1500 } },
   /** A group whose state travels slowly, and says so. */
   streamed: { name: "streamed", checkpoint: { save: savedSlowly, load: loadedWhole } },
 };
@@ -86,6 +96,7 @@ function definition(variant) {
       /** One message of bytes. */
       bytes: ({ state }, bytes) => {
         state.chain = link(state.chain, bytes.length);
+        burn(burnMs);
         return bytes.length;
       },
       setAndThrow: ({ state }, key, value) => {
@@ -217,9 +228,11 @@ const COMMANDS = {
   async blockRepeatedly({ forMs, everyMs, times }) {
     for (let time = 0; time < times; time++) {
       if (time > 0) await sleep(everyMs - forMs);
-      const until = performance.now() + forMs;
-      while (performance.now() < until);
+      burn(forMs);
     }
+  },
+  slowDown(forMs) {
+    burnMs = forMs;
   },
   async memory() {
     for (let round = 0; round < 6; round++) {

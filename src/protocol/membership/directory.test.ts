@@ -113,6 +113,66 @@ describe("join and leave", () => {
   });
 });
 
+describe("C13: a member that others find too slow", () => {
+  function three(): Executor {
+    const to = new Executor();
+    for (const id of [a, b, c]) {
+      to.join(id, "g");
+      to.synced(id, "g");
+    }
+    return to;
+  }
+  const find = (
+    to: Executor,
+    by: NodeId,
+    member: NodeId,
+    slow = true,
+    target = to.directory.named("g")?.number,
+  ): void =>
+    void to.run(by, {
+      kind: "slow",
+      group: to.directory.named("g")?.id ?? 0,
+      target: target ?? 0,
+      member,
+      isSlow: slow,
+    });
+
+  test("is out when a quorum of the group says so, and not before", () => {
+    const to = three();
+    find(to, b, c);
+    find(to, b, c);
+    expect(to.show("g")).toBe("live 3 abc | abc");
+    expect(to.directory.named("g")?.slow).toEqual([{ member: c, by: [b] }]);
+    find(to, a, c);
+    expect(to.show("g")).toBe("live 4 ab | ab");
+    expect(to.directory.named("g")?.slow).toEqual([]);
+    // Of two the older has the word.
+    find(to, b, a);
+    expect(to.show("g")).toBe("live 4 ab | ab");
+    find(to, a, b);
+    expect(to.show("g")).toBe("live 5 a | a");
+  });
+
+  test("stays when the word was taken back, was for another view, or came from who has none", () => {
+    const to = three();
+    find(to, a, c);
+    find(to, a, c, false);
+    find(to, b, c, true, 2);
+    find(to, c, c);
+    find(to, ids(4)[3] ?? "", c);
+    find(to, b, c);
+    expect(to.show("g")).toBe("live 3 abc | abc");
+  });
+
+  test("stays when nobody else holds the state", () => {
+    const to = new Executor();
+    for (const id of [a, b, c]) to.join(id, "g");
+    find(to, b, a);
+    find(to, c, a);
+    expect(to.show("g")).toBe("live 3 abc | a");
+  });
+});
+
 describe("the loss of nodes", () => {
   test("takes them out of all their groups in one step", () => {
     const to = new Executor();

@@ -23,6 +23,13 @@ export interface DirectoryGroup {
   members: readonly NodeId[];
   /** Those members that hold the state (rule C9). */
   synced: readonly NodeId[];
+  /** Members of this target that others find too slow, and who does. */
+  slow: readonly Finding[];
+}
+
+export interface Finding {
+  readonly member: NodeId;
+  readonly by: readonly NodeId[];
 }
 
 /** What a request came to, for its requester. */
@@ -43,6 +50,7 @@ const snapshotLayout = record({
       number: u32,
       members: nodeIds,
       synced: nodeIds,
+      slow: list(record({ member: nodeId, by: nodeIds }), NODES_MAX),
     }),
     GROUPS_MAX,
   ),
@@ -176,6 +184,11 @@ export class Directory {
         if (group?.members.includes(node) && !group.synced.includes(node)) group.synced = [...group.synced, node];
         return [];
       }
+      case "slow": {
+        const group = this.#groups.get(command.group);
+        if (group?.status === "live" && group.number === command.target) this.#findSlow(group, node, command);
+        return [];
+      }
       case "forget": {
         const group = this.named(command.name);
         if (group?.id === command.group && group.status === "lost") this.#remove(group);
@@ -200,11 +213,22 @@ export class Directory {
     const group = this.named(name);
     if (group !== undefined) {
       group.members = [...group.members, node];
+      group.slow = [];
       group.number++;
       return;
     }
     const id = this.#nextGroup++;
-    const created: DirectoryGroup = { id, name, digest, status: "live", number: 1, members: [node], synced: [node] };
+    const sole = [node];
+    const created: DirectoryGroup = {
+      id,
+      name,
+      digest,
+      status: "live",
+      number: 1,
+      members: sole,
+      synced: sole,
+      slow: [],
+    };
     this.#groups.set(id, created);
     this.#names.set(name, id);
   }
@@ -227,11 +251,30 @@ export class Directory {
     if (members.length === group.members.length) return;
     group.members = members;
     group.synced = group.synced.filter((member) => members.includes(member));
+    group.slow = [];
     group.number++;
     if (group.synced.length > 0) return;
     // C9: joiners without the state do not continue a group. A group that all left in good order simply ends.
     if (members.length === 0 && !byFailure) this.#remove(group);
     else group.status = "lost";
+  }
+
+  /**
+   * C13: a member leaves the group against its will when a quorum of the group, by the rule of M3, finds it too slow. A
+   * word counts for the target for which it was said, until it is taken back.
+   */
+  #findSlow(group: DirectoryGroup, by: NodeId, command: Extract<DirectoryCommand, { kind: "slow" }>): void {
+    const { member, isSlow } = command;
+    if (by === member || !group.members.includes(by) || !group.members.includes(member)) return;
+    const before = group.slow.find((finding) => finding.member === member)?.by ?? [];
+    const finders = before.filter((id) => id !== by);
+    if (isSlow) finders.push(by);
+    group.slow = group.slow.filter((finding) => finding.member !== member);
+    if (finders.length > 0) group.slow = [...group.slow, { member, by: finders }];
+    const rest = group.members.filter((id) => id !== member);
+    const isAgreed = isQuorum(group.members, (id) => finders.includes(id));
+    // Who alone holds the state stays, however slow.
+    if (isAgreed && rest.some((id) => group.synced.includes(id))) this.#retarget(group, rest, true);
   }
 
   #remove(group: DirectoryGroup): void {
