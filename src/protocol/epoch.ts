@@ -234,10 +234,9 @@ export class Epoch {
   }
 
   #olderHalves(): Row {
-    return this.#streams.map((stream, sender) => {
-      const stable = this.#stability.stable(sender);
-      return stream.heldBytes * 2 < this.#options.windowBytes ? 0 : Math.ceil((stable + stream.received) / 2);
-    });
+    return this.#streams.map(({ heldBytes, received }, sender) =>
+      heldBytes * 2 < this.#options.windowBytes ? 0 : Math.ceil((this.#stability.stable(sender) + received) / 2),
+    );
   }
 
   /** Asks all members to say when they hold `target`. */

@@ -104,6 +104,15 @@ describe("join and leave", () => {
     expect(to.show("g")).toBe("live 1 a | a");
   });
 
+  test("synced means nothing in a group that is lost", () => {
+    const to = new Executor();
+    to.join(a, "g");
+    to.join(b, "g");
+    to.directory.clusterInstalled(new Set([b, c]));
+    to.synced(b, "g");
+    expect(to.show("g")).toBe("lost 3 b | ");
+  });
+
   test("synced means nothing from who is no member", () => {
     const to = new Executor();
     to.join(a, "g");

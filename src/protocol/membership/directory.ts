@@ -181,7 +181,8 @@ export class Directory {
         return [];
       case "synced": {
         const group = this.#groups.get(command.group);
-        if (group?.members.includes(node) && !group.synced.includes(node)) group.synced = [...group.synced, node];
+        if (group?.status !== "live" || !group.members.includes(node) || group.synced.includes(node)) return [];
+        group.synced = [...group.synced, node];
         return [];
       }
       case "slow": {
