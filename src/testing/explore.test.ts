@@ -41,6 +41,22 @@ describe("exploration", () => {
     expect(again.faults).toEqual(run.faults);
   });
 
+  test("ends all faults when the trouble is over, also those that have not found their moment", async () => {
+    const faults = [{ at: 500, kind: "crash-in-turn", nodes: ["b"], forMs: 500 }] as const;
+    for (const isInTime of [true, false]) {
+      const run = await simulateCluster({ faults }, async (cluster) => {
+        const [a, b] = await cluster.start("a", "b", "c");
+        const group = await a.join(tally);
+        await b.join(tally);
+        await cluster.sleep(600 - cluster.now);
+        if (isInTime) await group.orderedSend.add(1);
+        await cluster.trouble(1000);
+        await group.orderedSend.add(1);
+      });
+      expect(run.history.filter(({ kind }) => kind === "crash")).toHaveLength(isInTime ? 1 : 0);
+    }
+  });
+
   test("tells the first seed that fails, with the faults that it takes", async () => {
     const scenario: Scenario = async (cluster) => {
       cluster.always(tally, "nobody is alone", ({ view }) => cluster.now < 3000 || view.members.length > 1);
