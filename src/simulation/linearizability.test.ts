@@ -192,9 +192,10 @@ describe("a long history of a register", () => {
 
   test("of a thousand operations by each of ten clients is judged within a second", () => {
     const operations = operationsFor("register", recorded(new Random(3), "register", recording));
-    const begun = performance.now();
+    // Of processor time: other programs do not count.
+    const begun = process.cpuUsage();
     expect(verdictOf("register", operations).verdict).toBe("linearizable");
-    expect(performance.now() - begun).toBeLessThan(1000);
+    expect(process.cpuUsage(begun).user / 1000).toBeLessThan(1000);
   });
 
   test("with one stale read near its end is refused for that read", () => {
