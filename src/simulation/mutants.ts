@@ -266,11 +266,16 @@ const multicastMutants: readonly Mutant[] = [
   },
   {
     name: "relay-of-own-row",
-    violates: "D8",
+    violates: "D7",
     file: ROWS,
-    find: "row: this.#stability.minima()",
-    replace: "row: this.#stability.row(rank)",
-    why: "C8: in a large view the sequencer tells what it holds itself as what all hold.",
+    find: "if (this.#answering)\n            this.#answer();",
+    replace: `const { group, epoch, rank } = this.#options;
+        const row = this.#stability.row(rank);
+        if (this.#isRelay)
+            this.#effects.broadcast(this.#audience, { kind: "stable", group, epoch, row });
+        if (this.#answering)
+            this.#answer();`,
+    why: "C8: in a large view the sequencer tells in each turn what it holds itself, as if all held it.",
   },
   {
     name: "causal-past-ignored",

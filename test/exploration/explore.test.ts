@@ -9,21 +9,24 @@ import { type Acts, NO_ACTS } from "../../src/simulation/explore/configuration.t
 import type { Exploration, explore } from "../../src/simulation/explore/explore.ts";
 import { listMutants } from "../../src/simulation/mutants.ts";
 import { openExplorer } from "../../src/simulation/mutation.ts";
+import { CAUSAL } from "../../src/wire/packet.ts";
 
 const isBuilt = existsSync(join(import.meta.dirname, "../../dist/simulation/explore/explore.js"));
 
 interface World extends Partial<Acts> {
   readonly members?: number;
   readonly hasGroup?: boolean;
+  readonly flavours?: readonly number[];
 }
 
-function outcome(run: typeof explore, { members = 3, hasGroup = true, ...acts }: World): Exploration {
+function outcome(run: typeof explore, { members = 3, hasGroup = true, flavours, ...acts }: World): Exploration {
   const others = acts.joins ?? 0;
   return run({
     members,
     others,
     directorySize: members + others,
     hasGroup,
+    ...(flavours === undefined ? {} : { flavours }),
     acts: { ...NO_ACTS, ...acts },
     depthMax: 500,
     statesMax: 50_000,
@@ -34,6 +37,7 @@ describe.skipIf(!isBuilt)("in every order of events", () => {
   test.each<[string, World]>([
     ["a group of three keeps its promises while one dies", { crashes: 1 }],
     ["a group of two delivers what both send", { members: 2, sends: 2 }],
+    ["a group of three delivers causal messages and answers to them", { sends: 3, flavours: [CAUSAL] }],
     ["a group of three goes on when two members cannot reach each other", { cuts: 1 }],
     ["a group of one takes in another while it sends", { members: 1, joins: 1, sends: 1 }],
     ["a cluster of three agrees on a view without the one that dies", { hasGroup: false, crashes: 1 }],
@@ -50,6 +54,7 @@ describe.skipIf(!isBuilt)("in every order of events", () => {
     ["no-hold-barrier", "M5", { sends: 1, crashes: 1 }],
     ["cut-minimum", "D4", { sends: 1, crashes: 1 }],
     ["safe-at-once", "D8", { sends: 1, crashes: 1 }],
+    ["causal-past-ignored", "D6", { sends: 2, flavours: [CAUSAL] }],
   ])("the bug %s breaks %s", async (name, property, world) => {
     const mutant = listMutants().find((each) => each.name === name);
     const { violations, path, history } = outcome(await openExplorer(mutant), world);

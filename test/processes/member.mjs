@@ -250,7 +250,10 @@ const COMMANDS = {
 const tally = { sent: 0, resolved: 0, failures: new Map() };
 
 /** Some flavours, in turn, at a steady rate; what is not answered yet is bounded, as a program would that awaits. */
-function startLoad(to, { perSecond, flavours = ["send", "orderedSend", "safeSend"], unansweredMax = 400, bytes = 0 }) {
+function startLoad(
+  to,
+  { perSecond, flavours = ["send", "causalSend", "orderedSend", "safeSend"], unansweredMax = 400, bytes = 0 },
+) {
   const generator = { stopped: false, done: undefined };
   const payload = new Uint8Array(bytes);
   let unanswered = 0;
@@ -266,8 +269,8 @@ function startLoad(to, { perSecond, flavours = ["send", "orderedSend", "safeSend
     const call =
       bytes > 0
         ? to[flavour].bytes(payload)
-        : flavour === "send"
-          ? to.send.count(slot, 1)
+        : flavour === "send" || flavour === "causalSend"
+          ? to[flavour].count(slot, 1)
           : to[flavour].append(slot, number);
     call.then(
       () => settled(() => tally.resolved++),

@@ -7,7 +7,7 @@ import { diagram } from "../../simulation/diagram.ts";
 import { type Acts, NO_ACTS } from "../../simulation/explore/configuration.ts";
 import type { Exploration, ExplorationOptions, Figures } from "../../simulation/explore/explore.ts";
 import { openExplorer } from "../../simulation/mutation.ts";
-import { FIFO, SAFE, TOTAL } from "../../wire/packet.ts";
+import { CAUSAL, FIFO, SAFE, TOTAL } from "../../wire/packet.ts";
 import { EXIT, type Exit, exitHelp } from "../exit.ts";
 import { wholeNumber, wordList } from "../options.ts";
 import { figure, Output } from "../output.ts";
@@ -25,7 +25,7 @@ interface Options extends Partial<Acts> {
   readonly json?: boolean;
 }
 
-const FLAVOURS = { fifo: FIFO, total: TOTAL, safe: SAFE };
+const FLAVOURS = { fifo: FIFO, causal: CAUSAL, total: TOTAL, safe: SAFE };
 const ACTS: readonly (readonly [keyof Acts, string])[] = [
   ["sends", "messages that members send"],
   ["crashes", "nodes that die"],
@@ -55,7 +55,7 @@ export function addExplore(program: Command): void {
   command
     .addOption(
       new Option("--flavours <list>", "of the messages, in turn, the last message first")
-        .argParser(wordList("--flavours", ["fifo", "total", "safe"]))
+        .argParser(wordList("--flavours", ["fifo", "causal", "total", "safe"]))
         .default(["safe", "total"], "safe,total"),
     )
     .option("--depth <steps>", "follow a run no further", wholeNumber("--depth", 1, 2000), 1000)
