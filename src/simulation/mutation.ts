@@ -10,6 +10,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import type { explore } from "./explore/explore.ts";
 import type { Mutant } from "./mutants.ts";
 import type { SimulationOptions, SimulationResult } from "./simulate.ts";
+import type { replay } from "./transcript.ts";
 
 export type Simulate = (options: SimulationOptions) => SimulationResult;
 
@@ -52,6 +53,11 @@ export function flawOf(mutant: Mutant): string | undefined {
 export async function plant(mutant: Mutant): Promise<Simulate> {
   const { simulate } = await loadCopy<{ simulate: Simulate }>("simulation/simulate.js", mutant, false);
   return simulate;
+}
+
+/** The package's `replay` of transcripts with this bug. */
+export async function plantInReplay(mutant: Mutant): Promise<typeof replay> {
+  return (await loadCopy<{ replay: typeof replay }>("simulation/transcript.js", mutant, false)).replay;
 }
 
 /** The package's `explore`, which needs a copy with open fields, with a bug or as it is. */
