@@ -7,7 +7,7 @@ import type { Random } from "../base/random.ts";
 import type { Message } from "../protocol/messages.ts";
 import { Steps } from "./steps.ts";
 import type { Traffic } from "./traffic.ts";
-import type { World } from "./world.ts";
+import type { Host, World } from "./world.ts";
 
 export const FAULT_KINDS = [
   "crash",
@@ -246,7 +246,10 @@ export class Faults {
 
   /** Whether the acceptors of every view that is in use keep a quorum of running processes without this one. */
   #canSpare(victim: string): boolean {
-    const alive = new Set(this.#world.running.filter(({ name }) => name !== victim).map(({ id }) => id));
+    // One that dies in the midst of its turn runs on for a moment.
+    const isLiving = ({ name, pausedUntil }: Host): boolean =>
+      name !== victim && pausedUntil < Number.POSITIVE_INFINITY;
+    const alive = new Set(this.#world.running.filter(isLiving).map(({ id }) => id));
     return this.#world.running.every(({ view }) => {
       if (view === undefined) return true;
       return view.acceptors.filter((id) => alive.has(id)).length * 2 > view.acceptors.length;
