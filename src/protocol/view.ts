@@ -1,7 +1,7 @@
 /**
  * Who is in a cluster or a group, by age, at one moment that all agree on.
  */
-import { f64, type Laid, type Layout, list, record, text, u32 } from "../wire/layout.ts";
+import { type Laid, type Layout, list, record, text, u32 } from "../wire/layout.ts";
 
 /**
  * One incarnation of a node: its name, `#`, and eight hexadecimal digits drawn at start. A process that restarts is a
@@ -45,8 +45,6 @@ export type ClusterView = Laid<typeof clusterView>;
  */
 export const groupView = record({ number: u32, members: nodeIds, synced: nodeIds });
 export type GroupView = Laid<typeof groupView>;
-
-export const time: Layout<number> = f64;
 
 /**
  * M3: more than half of the acceptors, or exactly half with the oldest among them. Any two quorums of one view meet,

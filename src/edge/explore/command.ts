@@ -50,7 +50,7 @@ export function addExplore(program: Command): void {
     .option("--no-group", "only the cluster: the nodes are in no group");
   for (const [act, what] of ACTS) {
     const option = `--${act}`;
-    command.option(`${option} <count>`, what, wholeNumber(option, 0, ACT_MAX), 0);
+    command.option(`${option} <count>`, what, wholeNumber(option, 0, ACT_MAX));
   }
   command
     .addOption(
@@ -63,6 +63,7 @@ export function addExplore(program: Command): void {
     .option("--seconds <count>", "stop after so long", wholeNumber("--seconds", 1, 1_000_000), 60)
     .option("--mutant <name>", "plant this bug; `coterie simulate --list-mutants` lists them")
     .option("--json", "print one JSON object")
+    .addHelpText("after", "\nWithout any of sends to batches: one send and one crash.")
     .addHelpText("after", exitHelp("a property was violated; it is named"))
     .action(async (options: Options) => {
       process.exitCode = await run(options);
@@ -89,7 +90,9 @@ async function run(options: Options): Promise<Exit> {
 
 function worldOf(options: Options): ExplorationOptions {
   const { members, group: hasGroup, depth: depthMax, states: statesMax } = options;
-  const acts = Object.fromEntries(ACTS.map(([act]) => [act, options[act] ?? NO_ACTS[act]])) as unknown as Acts;
+  const isTold = ACTS.some(([act]) => options[act] !== undefined);
+  const given: Partial<Acts> = isTold ? options : { sends: 1, crashes: 1 };
+  const acts = Object.fromEntries(ACTS.map(([act]) => [act, given[act] ?? NO_ACTS[act]])) as unknown as Acts;
   return {
     members,
     others: acts.joins,
