@@ -284,10 +284,12 @@ export class Member implements FlushHost {
       this.#flush.begin(target);
       return;
     }
-    // A leaver answers fetches until it is told that the others have gone on; who was accused is not asked.
+    // A leaver answers fetches until it is told that the others have gone on, or none of them is there to fetch, or to tell
+    // it; who was accused is not asked.
     this.#epoch?.freeze();
+    const isNeeded = this.#epoch?.others.some((member) => target.members.includes(member)) === true;
     if (this.#leaving !== "asked") this.end("excluded");
-    else if (target.members.length === 0 || this.#epoch === undefined) this.end("left");
+    else if (!isNeeded) this.end("left");
   }
 
   /** The primary partition is out of reach, or within it again. */
