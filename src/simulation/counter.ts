@@ -24,6 +24,8 @@ const QUERY = 1;
 /** A query that some of its members never answer. */
 const HOPELESS_QUERY = 2;
 const NOTHING = new Uint8Array(0);
+/** So small that a state comes in many: donors are to die in the midst of it. */
+const CHUNK_BYTES = 16;
 /** Where a query's audience begins, after the numbers of message and query. */
 const AUDIENCE_FROM = 8;
 
@@ -240,7 +242,7 @@ export class Counter implements Application {
     return {
       read: (callback) => {
         const from = at;
-        at += 256;
+        at += CHUNK_BYTES;
         callback(from < bytes.length ? bytes.subarray(from, at) : undefined);
       },
       close: () => {},

@@ -52,13 +52,15 @@ export class Traffic {
     this.#absent.clear();
   }
 
-  /** Every member sends a few messages at once. */
+  /** Every member sends a few messages at once, and some ask something. */
   burst(): void {
     for (const host of this.#world.running) {
       for (const group of this.#options.groups) {
         for (let count = this.#random.between(0, 5); count > 0; count--) {
           host.counter(group)?.send(this.#random.pick(FLAVOURS));
         }
+        if (this.#random.chance(0.2))
+          host.counter(group)?.query({ flavour: this.#random.pick(FLAVOURS), wanted: 1000 });
       }
     }
   }
