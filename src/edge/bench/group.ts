@@ -61,7 +61,7 @@ export class GroupMember {
   static async join(task: Task, meter: Meter): Promise<GroupMember> {
     const node = await start({ discovery: task.directory, log: () => {} });
     const group = await node.join(definitionFor(meter, isTimed(task)));
-    while (group.view.members.length < task.members) await new Promise((resolve) => setTimeout(resolve, 20));
+    for await (const { members } of group.views()) if (members.length >= task.members) break;
     return new GroupMember(task, meter, node, group);
   }
 

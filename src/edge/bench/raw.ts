@@ -58,7 +58,7 @@ export class RawMember {
       this.#incoming.push(socket);
       await once(socket, "connect");
     }
-    while (this.#outgoing.length < this.#task.members - 1) await new Promise((resolve) => setTimeout(resolve, 5));
+    while (this.#outgoing.length < this.#task.members - 1) await once(this.#server, "connection");
   }
 
   async run(forMs: number): Promise<void> {
