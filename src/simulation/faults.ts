@@ -7,7 +7,7 @@ import type { Random } from "../base/random.ts";
 import type { Message } from "../protocol/messages.ts";
 import { Steps } from "./steps.ts";
 import type { Traffic } from "./traffic.ts";
-import type { Host, World } from "./world.ts";
+import type { World } from "./world.ts";
 
 export const FAULT_KINDS = [
   "crash",
@@ -110,7 +110,7 @@ export class Faults {
     const names = this.#world.running.map(({ name }) => name);
     // Who leads the views and orders the messages is worth more than its turn.
     const isLeader = kind === "crash-leader" || this.#random.chance(0.25);
-    const victim = isLeader ? this.#leader() : this.#random.pick(names);
+    const victim = isLeader ? leaderOf(this.#world) : this.#random.pick(names);
     if (victim === undefined || !this.#perform(kind, victim, names)) return;
     this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
   }
@@ -123,7 +123,7 @@ export class Faults {
       case "crash":
       case "crash-leader":
         // A majority that loses its memory ends the cluster for good; the runs are about what survives.
-        if (!this.#canSpare(victim)) return false;
+        if (!canSpare(this.#world, victim)) return false;
         this.#traffic.dismiss(victim);
         world.crash(victim);
         world.after(random.pick([10, 100, 1000, 4000]), () => this.#traffic.employ(victim));
@@ -155,7 +155,7 @@ export class Faults {
         world.after(forMs, () => world.heal());
         return true;
       case "close":
-        if (!this.#canSpare(victim) || world.running.filter(({ closing }) => !closing).length < 3) return false;
+        if (!canSpare(this.#world, victim) || world.running.filter(({ closing }) => !closing).length < 3) return false;
         this.#traffic.dismiss(victim);
         world.close(victim);
         world.after(random.between(1000, 4000), () => this.#traffic.employ(victim));
@@ -169,7 +169,7 @@ export class Faults {
             if (!this.#active) return;
             this.#traffic.dismiss(name);
             if (random.chance(0.5)) world.close(name);
-            else if (this.#canSpare(name)) world.crash(name);
+            else if (canSpare(this.#world, name)) world.crash(name);
           });
         }
         return true;
@@ -206,7 +206,7 @@ export class Faults {
         if (step.kind !== "message") return;
         const victim = place === "receiver" ? step.to : step.from;
         if (pauses) world.pause(victim, random.pick([500, 3500, 6000]), "stop");
-        else if (this.#canSpare(victim)) {
+        else if (canSpare(this.#world, victim)) {
           this.#traffic.dismiss(victim);
           world.cutShort(victim);
           world.after(random.pick([10, 100, 1000, 4000]), () => this.#traffic.employ(victim));
@@ -214,7 +214,7 @@ export class Faults {
       },
     );
     const cause = random.pick(CAUSES);
-    const first = cause === "crash-leader" ? (this.#leader() ?? random.pick(names)) : random.pick(names);
+    const first = cause === "crash-leader" ? (leaderOf(this.#world) ?? random.pick(names)) : random.pick(names);
     if (random.chance(0.5)) return this.#perform(cause, first, names);
     // What it has sent before it goes reaches the others at very different times.
     this.#slow(first, names);
@@ -239,20 +239,20 @@ export class Faults {
     this.#world.after(forMs, () => this.#world.heal());
     return true;
   }
+}
 
-  #leader(): string | undefined {
-    return this.#world.running.find((host) => host.view?.acceptors[0] === host.id)?.name;
-  }
+/** The host that leads a view that is in use. */
+export function leaderOf(world: World): string | undefined {
+  return world.running.find((host) => host.view?.acceptors[0] === host.id)?.name;
+}
 
-  /** Whether the acceptors of every view that is in use keep a quorum of running processes without this one. */
-  #canSpare(victim: string): boolean {
-    // One that dies in the midst of its turn runs on for a moment.
-    const isLiving = ({ name, pausedUntil }: Host): boolean =>
-      name !== victim && pausedUntil < Number.POSITIVE_INFINITY;
-    const alive = new Set(this.#world.running.filter(isLiving).map(({ id }) => id));
-    return this.#world.running.every(({ view }) => {
-      if (view === undefined) return true;
-      return view.acceptors.filter((id) => alive.has(id)).length * 2 > view.acceptors.length;
-    });
-  }
+/** Whether the acceptors of every view that is in use keep a quorum of running processes without this one. */
+export function canSpare(world: World, victim: string): boolean {
+  // One that dies in the midst of its turn runs on for a moment.
+  const living = world.running.filter(({ name, pausedUntil }) => name !== victim && Number.isFinite(pausedUntil));
+  const alive = new Set(living.map(({ id }) => id));
+  return world.running.every(({ view }) => {
+    if (view === undefined) return true;
+    return view.acceptors.filter((id) => alive.has(id)).length * 2 > view.acceptors.length;
+  });
 }

@@ -3,6 +3,7 @@
  * strikes, whom, and for how long; it ends by itself.
  */
 import type { Random } from "../base/random.ts";
+import { canSpare, leaderOf } from "../simulation/faults.ts";
 import type { World } from "../simulation/world.ts";
 
 /** What may happen to a simulated cluster. */
@@ -136,19 +137,4 @@ function slowFor(world: World, victim: string, forMs: number): void {
   };
   set(SLOW_MS);
   world.after(forMs, () => set(0));
-}
-
-function leaderOf(world: World): string | undefined {
-  return world.running.find((host) => host.view?.acceptors[0] === host.id)?.name;
-}
-
-/** Whether the acceptors of every view that is in use keep a quorum of running processes without this one. */
-function canSpare(world: World, victim: string): boolean {
-  // Who is stopped for ever is about to die.
-  const living = world.running.filter(({ name, pausedUntil }) => name !== victim && Number.isFinite(pausedUntil));
-  const alive = new Set(living.map(({ id }) => id));
-  return world.running.every(({ view }) => {
-    if (view === undefined) return true;
-    return view.acceptors.filter((id) => alive.has(id)).length * 2 > view.acceptors.length;
-  });
 }
