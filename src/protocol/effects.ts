@@ -2,10 +2,11 @@
  * What the core wants done, as verbs on a sink that only records. The driver drains it in order, once per turn: nothing
  * happens inside a call of the core, which is also where batching comes from.
  *
- * `persist` is the seam of durable groups: whatever must be on disk before a later effect of the same turn may leave
- * the node is recorded before it, and the driver's disk answers with `persisted` (rule E1 lists what that is).
+ * `persist` adds a record to the node's log; the driver tells `persisted` when it is on disk, and only then does the core
+ * record the effects that rely on it (`journal.ts`; rule E1 lists what these are).
  */
 import type { Packet } from "../wire/packet.ts";
+import type { JournalRecord } from "./journal-records.ts";
 import type { Message } from "./messages.ts";
 import type { ClusterView, GroupView, NodeId, NodeRecord } from "./view.ts";
 
@@ -44,6 +45,9 @@ export type Effect =
   | { readonly kind: "unlink"; readonly id: NodeId }
   | { readonly kind: "send"; readonly to: readonly NodeId[]; readonly message: Message }
   | { readonly kind: "multicast"; readonly to: readonly NodeId[]; readonly packet: Packet }
+  | { readonly kind: "persist"; readonly record: JournalRecord }
+  /** Records below this position of the log are not needed any more. */
+  | { readonly kind: "forget"; readonly below: number }
   | { readonly kind: "status"; readonly status: ClusterStatus; readonly detail: string }
   | { readonly kind: "cluster"; readonly view: ClusterView }
   | { readonly kind: "joinRefused"; readonly code: "name-taken" | "closing"; readonly detail: string }

@@ -6,7 +6,7 @@ import { bytes, flag, type Laid, list, optional, record, text, u16, u32, union, 
 import { clusterView, groupView, NODES_MAX, nodeId, nodeIds, nodeRecord } from "./view.ts";
 
 export const GROUPS_MAX = 65_536;
-const SNAPSHOT_BYTES_MAX = 2 * 1024 * 1024;
+export const SNAPSHOT_BYTES_MAX = 2 * 1024 * 1024;
 export const CHUNK_BYTES_MAX = 1024 * 1024;
 
 /** Ballots are compared by round, then by the proposer's id (rule A2). */

@@ -8,6 +8,7 @@
  */
 import type { Packet } from "../wire/packet.ts";
 import type { ClusterStatus, Effects, JoinRefusal } from "./effects.ts";
+import { DurableJournal } from "./journal.ts";
 import { Member, type MemberHost } from "./member.ts";
 import { Cluster, type ClusterHost } from "./membership/cluster.ts";
 import { Directory, type DirectoryGroup, type DirectoryOutcome } from "./membership/directory.ts";
@@ -21,6 +22,8 @@ export interface ProcessOptions {
   readonly bounds: Bounds;
   readonly directorySize: number;
   readonly mintCluster: () => string;
+  /** The position of the next record of the node's log; undefined when it has none. */
+  readonly logNext?: number | undefined;
   /** Whether effects that only histories need are recorded. */
   readonly recordsHistory: boolean;
 }
@@ -30,6 +33,7 @@ const DEFERRED_MAX = 65_536;
 export class Process implements ClusterHost, MemberHost {
   readonly #options: ProcessOptions;
   readonly #effects: Effects;
+  readonly #journal: DurableJournal | undefined;
   readonly #cluster: Cluster;
   readonly #members = new Map<number, Member>();
   /** Members that something has happened to in this turn. */
@@ -41,6 +45,7 @@ export class Process implements ClusterHost, MemberHost {
   constructor(options: ProcessOptions, effects: Effects, now: number) {
     this.#options = options;
     this.#effects = effects;
+    this.#journal = options.logNext === undefined ? undefined : new DurableJournal(effects, options.logNext);
     this.#cluster = new Cluster(options, effects, this, now);
   }
 
@@ -139,6 +144,11 @@ export class Process implements ClusterHost, MemberHost {
   tick(now: number): void {
     this.#cluster.tick(now);
     for (const member of this.#members.values()) if (member.deadline <= now) this.#touched.add(member);
+  }
+
+  /** All records of the log below this position are on disk. */
+  persisted(upTo: number): void {
+    this.#journal?.persisted(upTo);
   }
 
   /** Closes a turn: batches leave, rows are sent, what became settled is reported. */

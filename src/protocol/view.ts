@@ -16,13 +16,17 @@ export function nodeName(id: NodeId): string {
   return id.slice(0, id.lastIndexOf("#"));
 }
 
-/** What others need to know of a node before they can talk to it. Ports are numbers, 0 when there is none. */
+/**
+ * What others need to know of a node before they can talk to it. Ports are numbers, 0 when there is none. `disk` names the
+ * node's data directory, which outlives its incarnations; it is "" when there is none.
+ */
 export const nodeRecord: Layout<{
   readonly id: NodeId;
   readonly address: string;
   readonly livenessPort: number;
   readonly features: number;
-}> = record({ id: nodeId, address: text(300), livenessPort: u32, features: u32 });
+  readonly disk: string;
+}> = record({ id: nodeId, address: text(300), livenessPort: u32, features: u32, disk: text(16) });
 export type NodeRecord = Laid<typeof nodeRecord>;
 
 export const nodeIds: Layout<readonly NodeId[]> = list(nodeId, NODES_MAX);

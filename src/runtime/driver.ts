@@ -6,6 +6,7 @@
 import type { ClusterStatus } from "../protocol/effects.ts";
 import { type Effect, Effects, type JoinRefusal } from "../protocol/effects.ts";
 import type { HistoryEvent, HistorySink } from "../protocol/history.ts";
+import { recordFrame } from "../protocol/journal-records.ts";
 import type { Message } from "../protocol/messages.ts";
 import { Process } from "../protocol/process.ts";
 import type { Bounds, Timing } from "../protocol/timing.ts";
@@ -13,6 +14,7 @@ import type { ClusterView, NodeId, NodeRecord } from "../protocol/view.ts";
 import { FRAME_PACKET, Packet, type Slab } from "../wire/packet.ts";
 import type { JoinRequest } from "./application.ts";
 import { controlFrame, laneOf, parseControl } from "./frames.ts";
+import type { Log } from "./log/log.ts";
 import { Memberships } from "./memberships.ts";
 import type { Clock, Entropy, Evidence, Network, NetworkSink, Refusal } from "./ports.ts";
 
@@ -27,6 +29,8 @@ export interface DriverOptions {
    */
   readonly admission?: ((cluster: string, proceed: () => void) => void) | undefined;
   readonly history?: HistorySink | undefined;
+  /** Where the core's records are kept, on a node with a data directory; its owner tells `persisted`. */
+  readonly log?: Log | undefined;
 }
 
 /** What a node's owner wants to hear; calls come while effects take place. */
@@ -98,12 +102,12 @@ export class Driver implements NetworkSink {
     this.#options = options;
     this.#clock = clock;
     this.#listener = listener;
-    const { self, timing, bounds, directorySize, history } = options;
+    const { self, timing, bounds, directorySize, history, log } = options;
     const mintCluster = (): string => `${hex(entropy.word())}${hex(entropy.word())}`;
     const recordsHistory = history !== undefined;
     const now = clock.now();
     this.#process = new Process(
-      { self, timing, bounds, directorySize, mintCluster, recordsHistory },
+      { self, timing, bounds, directorySize, mintCluster, recordsHistory, logNext: log?.next },
       this.#effects,
       now,
     );
@@ -197,9 +201,17 @@ export class Driver implements NetworkSink {
       if (this.#effects.empty && !this.#process.hasUnfinished) break;
     }
     this.#options.history?.flush?.();
+    this.#options.log?.flush();
     network.flush();
     if (!this.#effects.empty || this.#process.hasUnfinished) this.#clock.requestTurn();
     if (this.#status !== "closed" && this.#status !== "excluded") this.#clock.wakeAt(this.#process.deadline);
+  }
+
+  // What the log tells.
+
+  persisted(upTo: number): void {
+    this.#process.persisted(upTo);
+    this.#clock.requestTurn();
   }
 
   // What the network tells.
@@ -348,6 +360,12 @@ export class Driver implements NetworkSink {
       }
       case "multicast":
         for (const to of effect.to) network.send(to, "bulk", effect.packet.bytes);
+        break;
+      case "persist":
+        this.#options.log?.append(recordFrame(effect.record));
+        break;
+      case "forget":
+        this.#options.log?.truncate(effect.below);
         break;
       case "status":
         this.#statusChanged(effect.status, effect.detail);

@@ -97,7 +97,7 @@ export class Incarnation implements Embodiment {
       network = await TcpNetwork.listen({ host, port, liveness });
       const address = options.advertise ?? formatAddress(network.host, network.port);
       const id = `${options.name}#${randomBytes(4).toString("hex")}`;
-      const record: NodeRecord = { id, address, livenessPort: liveness.port, features: 0 };
+      const record: NodeRecord = { id, address, livenessPort: liveness.port, features: 0, disk: "" };
       const discovery = await options.discover(record);
       const incarnation = new Incarnation(record, network, discovery, options, listener);
       network.start(incarnation.driver);

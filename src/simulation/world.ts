@@ -153,7 +153,7 @@ export class World {
     this.hosts.set(name, host);
     if (host.running) return host;
     const id = `${name}#${this.random.word().toString(16).padStart(8, "0")}`;
-    const self: NodeRecord = { id, address: name, livenessPort: 0, features: 0 };
+    const self: NodeRecord = { id, address: name, livenessPort: 0, features: 0, disk: "" };
     const { failureTimeoutMs = 3000, directorySize = 5, bounds } = this.#options;
     host.id = id;
     host.view = undefined;

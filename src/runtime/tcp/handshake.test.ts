@@ -25,6 +25,7 @@ const nodeRecord = fc.record({
   address: shortText(300),
   livenessPort: u16,
   features: u32,
+  disk: shortText(16),
 });
 const codes = Array.from({ length: 8 }, (_, code) => refusalCode.read(new Reader(Uint8Array.of(code))));
 const messages: fc.Arbitrary<Handshake> = fc.oneof(

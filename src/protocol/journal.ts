@@ -1,0 +1,118 @@
+/**
+ * What a node promises to remember over a crash. Whoever records something says so before the message that relies on it:
+ *
+ *     journal.write(record);
+ *     journal.after(() => effects.send(to, message));
+ *
+ * On a node with a data directory the message leaves when the record, and every record before it, is on disk. On any other
+ * the message leaves at once and nothing is recorded, by the same code. What promises nothing does not wait.
+ *
+ * A record's position is its place in the node's log, over restarts. Each group says from which position on it still
+ * needs the log (`need`), before anything is given up; what no group needs is given up. The cluster is group 0.
+ */
+import { Deque } from "../base/deque.ts";
+import type { Effects } from "./effects.ts";
+import type { JournalRecord } from "./journal-records.ts";
+
+export interface Journal {
+  /** Whether anything is kept at all. */
+  readonly durable: boolean;
+  /** Whether the disk keeps up; while it does not, nothing new is begun. */
+  readonly hasRoom: boolean;
+  /** The position of the next record. */
+  readonly next: number;
+  /** Records this; what `after` is given afterwards waits until it is on disk. A packet is held until then. */
+  write(record: JournalRecord): void;
+  /**
+   * Runs the action once everything written so far is on disk; at once if that is so. Actions run in the order in which
+   * they were given.
+   */
+  after(action: () => void): void;
+  /** The group needs no record before this position any more; `Infinity`: none at all. */
+  need(group: number, from: number): void;
+}
+
+/** Of a node that keeps nothing. */
+export const VOLATILE: Journal = {
+  durable: false,
+  hasRoom: true,
+  next: 0,
+  write: () => {},
+  after: (action) => action(),
+  need: () => {},
+};
+
+/** Beyond so many records or bytes that are not on disk, nothing new is begun. */
+const WAITING_BYTES_MAX = 32 * 1024 * 1024;
+const WAITING_RECORDS_MAX = 65_536;
+const RECORD_BYTES = 256;
+
+export class DurableJournal implements Journal {
+  readonly durable = true;
+  readonly #effects: Effects;
+  readonly #needs = new Map<number, number>();
+  readonly #actions = new Deque<{ readonly position: number; readonly action: () => void }>();
+  /** Records that are not on disk: the packets, which are held until then, and how many bytes each has. */
+  readonly #waiting = new Deque<JournalRecord>();
+  #waitingBytes = 0;
+  #next: number;
+  #durable: number;
+  #floor = 0;
+
+  /** `next`: the position of the first record that will be written. */
+  constructor(effects: Effects, next: number) {
+    this.#effects = effects;
+    this.#next = next;
+    this.#durable = next;
+  }
+
+  get next(): number {
+    return this.#next;
+  }
+
+  get hasRoom(): boolean {
+    return this.#waitingBytes < WAITING_BYTES_MAX && this.#waiting.length < WAITING_RECORDS_MAX;
+  }
+
+  write(record: JournalRecord): void {
+    if (record.kind === "packet") record.packet.retain();
+    this.#next++;
+    this.#waiting.push(record);
+    this.#waitingBytes += sizeOf(record);
+    this.#effects.perform({ kind: "persist", record });
+  }
+
+  after(action: () => void): void {
+    if (this.#durable === this.#next && this.#actions.length === 0) action();
+    else this.#actions.push({ position: this.#next, action });
+  }
+
+  need(group: number, from: number): void {
+    if (from === Number.POSITIVE_INFINITY) this.#needs.delete(group);
+    else this.#needs.set(group, from);
+    const floor = Math.min(this.#durable, ...this.#needs.values());
+    if (floor <= this.#floor) return;
+    this.#floor = floor;
+    this.#effects.perform({ kind: "forget", below: floor });
+  }
+
+  /** All records below this position are on disk. */
+  persisted(upTo: number): void {
+    while (this.#durable < upTo) {
+      const record = this.#waiting.shift();
+      if (record === undefined) break;
+      this.#durable++;
+      this.#waitingBytes -= sizeOf(record);
+      if (record.kind === "packet") record.packet.release();
+    }
+    for (let first = this.#actions.at(0); first !== undefined && first.position <= this.#durable; ) {
+      this.#actions.shift();
+      first.action();
+      first = this.#actions.at(0);
+    }
+  }
+}
+
+function sizeOf(record: JournalRecord): number {
+  return record.kind === "packet" ? record.packet.bytes.length : RECORD_BYTES;
+}
