@@ -43,6 +43,14 @@ export const clusterView = record({
 });
 export type ClusterView = Laid<typeof clusterView>;
 
+export function isNodeOf(view: ClusterView, id: NodeId): boolean {
+  return view.nodes.some((node) => node.id === id);
+}
+
+export function idsOf(view: ClusterView): Set<NodeId> {
+  return new Set(view.nodes.map(({ id }) => id));
+}
+
 /**
  * A view of a group: its number is the number of the directory's target that it installs, its members are ranked by
  * age, and `synced` are the members that hold the state (rule C9) at the moment the target was made.

@@ -12,27 +12,29 @@ const AGREEMENT = "protocol/membership/agreement.js";
 const CAUSAL = "protocol/multicast/causal.js";
 const CLUSTER = "protocol/membership/cluster.js";
 const DIRECTORY = "protocol/membership/directory.js";
+const DIRECTORY_REPLICA = "protocol/membership/directory-replica.js";
 const EPOCH = "protocol/epoch.js";
 const FLUSH = "protocol/membership/flush.js";
 const FLUSHES = "protocol/flushes.js";
 const MEMBER = "protocol/member.js";
 const QUERIES = "protocol/query.js";
 const ROWS = "protocol/multicast/rows.js";
+const SUCCESSION = "protocol/membership/succession.js";
 const TOTAL = "protocol/multicast/total.js";
 
 const clusterMutants: readonly Mutant[] = [
   {
     name: "leaver-stays",
     violates: "M1",
-    file: CLUSTER,
-    find: "if (isNodeOf(view, this.#self.id))\n            this.#enter(decided);",
+    file: SUCCESSION,
+    find: "if (isNodeOf(view, this.#self))\n            this.#enter(decided);",
     replace: "if (true)\n            this.#enter(decided);",
     why: "A5: a leaver enters the view that goes on without it instead of handing over.",
   },
   {
     name: "older-view-installed",
     violates: "M2",
-    file: CLUSTER,
+    file: SUCCESSION,
     find: "if (view.number <= (this.#view?.number ?? 0) || this.#handover !== undefined)",
     replace: "if (view.number === this.#view?.number || this.#handover !== undefined)",
     why: "A late install of an earlier view takes the node back to it.",
@@ -104,7 +106,7 @@ const clusterMutants: readonly Mutant[] = [
   {
     name: "directory-optimistic",
     violates: "B1",
-    file: CLUSTER,
+    file: DIRECTORY_REPLICA,
     find: "new PacketBuilder(SAFE, bytes)",
     replace: "new PacketBuilder(2, bytes)",
     why: "B1: directory commands are executed before they are safe (trace 7).",

@@ -1,0 +1,50 @@
+/**
+ * The cluster view that an acceptor would propose as the successor of its own, from whom it has given up, who leaves,
+ * and who is ready to come in (rules A3, A5, A9).
+ */
+import type { Proposal } from "../messages.ts";
+import { type ClusterView, isQuorum, type NodeId, type NodeRecord, nodeName } from "../view.ts";
+
+export interface Changes {
+  /** The proposer. */
+  readonly self: NodeId;
+  readonly condemned: ReadonlySet<NodeId>;
+  readonly leavers: ReadonlySet<NodeId>;
+  /** The nodes that may come in, when these acceptors stay. */
+  readonly ready: (acceptors: readonly NodeId[]) => readonly NodeRecord[];
+  /** At most so many acceptors. */
+  readonly directorySize: number;
+}
+
+/** The next view, and who leaves by it in good order; undefined when this proposer may propose none. */
+export function nextView(view: ClusterView, changes: Changes): Pick<Proposal, "view" | "leavers"> | undefined {
+  const { self, condemned, directorySize } = changes;
+  // A view that keeps a silent senior would be led by it, and its newcomers, who have not missed it yet, refuse the next.
+  const seniors = view.acceptors.slice(0, view.acceptors.indexOf(self));
+  if (!seniors.every((id) => condemned.has(id))) return undefined;
+  // A3, A5: those that are not given up form a quorum; leavers are among them and vote.
+  if (!isQuorum(view.acceptors, (id) => !condemned.has(id))) return undefined;
+  const staying = view.nodes.map(({ id }) => id).filter((id) => !condemned.has(id));
+  const joiners = changes.ready(view.acceptors.filter((id) => !condemned.has(id) && !changes.leavers.has(id)));
+  const isLast = staying.every((id) => changes.leavers.has(id)) && joiners.length === 0;
+  // When all leave, the last to go is the one that lets the others go.
+  const leavers = staying.filter((id) => changes.leavers.has(id) && !(isLast && id === self));
+  const nodes = view.nodes.filter(({ id }) => !condemned.has(id) && !leavers.includes(id));
+  const names = new Set(nodes.map(({ id }) => nodeName(id)));
+  for (const joiner of joiners) {
+    if (names.has(nodeName(joiner.id))) continue;
+    names.add(nodeName(joiner.id));
+    nodes.push(joiner);
+  }
+  if (nodes.length === 0) return undefined;
+  const acceptors = nextAcceptors(view, nodes, directorySize);
+  return { view: { cluster: view.cluster, number: view.number + 1, nodes, acceptors }, leavers };
+}
+
+function nextAcceptors(view: ClusterView, nodes: readonly NodeRecord[], directorySize: number): NodeId[] {
+  const continuing = nodes.filter(({ id }) => view.acceptors.includes(id)).length;
+  // A3: no more acceptors are added in one view than continue.
+  const size = Math.min(directorySize, Math.max(1, continuing * 2));
+  const added = nodes.filter(({ id }) => !view.acceptors.includes(id)).slice(0, Math.max(0, size - continuing));
+  return nodes.filter((node) => view.acceptors.includes(node.id) || added.includes(node)).map(({ id }) => id);
+}
