@@ -114,8 +114,10 @@ export interface Disk {
 export interface DiskFile {
   readonly name: string;
   readonly bytes: number;
-  /** What is there; bytes that cannot be read come as zeros. Used while nothing waits: at recovery, and to serve a peer. */
-  read(at: number, length: number): Uint8Array;
+  /** Fills `into` with what is there; bytes that cannot be read come as zeros. Used while nothing waits: at recovery. */
+  read(at: number, into: Uint8Array): void;
+  /** The same, in the background. */
+  fetch(at: number, into: Uint8Array, done: () => void): void;
   /** On disk when `done` is called without a problem. The bytes must not change until then. */
   write(at: number, bytes: Uint8Array, done: (problem: DiskProblem | undefined) => void): void;
   close(): void;

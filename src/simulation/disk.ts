@@ -46,10 +46,12 @@ export class SimulatedDisk implements Disk {
     return {
       name,
       bytes: content.length,
-      read: (at, length) => {
-        const bytes = new Uint8Array(length);
-        bytes.set(content.subarray(at, at + length));
-        return bytes;
+      read: (at, into) => readFrom(content, at, into),
+      fetch: (at, into, done) => {
+        this.#later(into.length, () => {
+          readFrom(content, at, into);
+          done();
+        });
       },
       write: (at, bytes, done) => this.#write(name, at, bytes, done),
       close: () => {},
@@ -114,4 +116,11 @@ export class SimulatedDisk implements Disk {
       if (boot === this.#boot) action();
     });
   }
+}
+
+/** What is beyond the end comes as zeros. */
+function readFrom(content: Uint8Array, at: number, into: Uint8Array): void {
+  const bytes = content.subarray(at, at + into.length);
+  into.set(bytes);
+  into.fill(0, bytes.length);
 }

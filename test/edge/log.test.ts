@@ -21,6 +21,7 @@ beforeEach(async () => {
       persisted: (upTo) => (upTo < 20 ? append() : resolve()),
       statusChanged: () => {},
       room: () => {},
+      damaged: () => {},
     });
     append();
   });

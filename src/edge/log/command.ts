@@ -45,7 +45,7 @@ function show(directory: string, { json = false }: Options, isWhole: boolean): E
     throw new CoterieError("invalid-option", `${path} holds no log`, { remedy: "Name the folder of a node's log." });
   }
   const used = segments.map(({ file, number, first, next, end, batches }) => {
-    const bytes = batches.reduce((sum, { head }) => sum + blocksBytes(head.bodyBytes), 0);
+    const bytes = batches.reduce((sum, { bodyBytes }) => sum + blocksBytes(bodyBytes), 0);
     return { number, file: file.name, first, next, batches: batches.length, bytes, end, fileBytes: file.bytes };
   });
   const lost = damage.map(({ from, to, segment, at }) => ({ from, to, segment, at }));

@@ -26,6 +26,7 @@ function written(count: number): Promise<void> {
       },
       statusChanged: (_, detail) => reject(new Error(detail)),
       room: () => {},
+      damaged: () => {},
     });
     for (let position = 0; position < count; position++) log.append(new Uint8Array(1000).fill(position));
     log.flush();
@@ -33,7 +34,9 @@ function written(count: number): Promise<void> {
 }
 
 function reopened(): Log {
-  return new Log(new Folder(path, "read"), OPTIONS, { persisted: () => {}, statusChanged: () => {}, room: () => {} });
+  const ignored = (): void => {};
+  const listener = { persisted: ignored, statusChanged: ignored, room: ignored, damaged: ignored };
+  return new Log(new Folder(path, "read"), OPTIONS, listener);
 }
 
 describe("a log in a folder", () => {

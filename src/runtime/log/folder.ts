@@ -11,6 +11,7 @@ import {
   open as openFile,
   openSync,
   readdirSync,
+  read as readFile,
   readSync,
   unlink,
   write as writeFile,
@@ -85,19 +86,26 @@ class FolderFile implements DiskFile {
     this.bytes = fstatSync(fd).size;
   }
 
-  read(at: number, length: number): Uint8Array {
-    const bytes = Buffer.alloc(length);
+  read(at: number, into: Uint8Array): void {
+    let end = 0;
     try {
-      for (let done = 0; done < length; ) {
-        const count = readSync(this.#fd, bytes, done, length - done, at + done);
-        if (count === 0) break;
-        done += count;
+      for (let count = 1; count > 0 && end < into.length; end += count) {
+        count = readSync(this.#fd, into, end, into.length - end, at + end);
       }
     } catch {
       // A block that the disk does not give back is as damaged as one with wrong bytes.
-      bytes.fill(0);
     }
-    return bytes;
+    into.fill(0, end);
+  }
+
+  fetch(at: number, into: Uint8Array, done: () => void): void {
+    readFile(this.#fd, into, 0, into.length, at, (error, count) => {
+      if (error === null && count > 0 && count < into.length) this.fetch(at + count, into.subarray(count), done);
+      else {
+        into.fill(0, error === null ? count : 0);
+        done();
+      }
+    });
   }
 
   write(at: number, bytes: Uint8Array, done: Done): void {

@@ -2,15 +2,16 @@
  * An append-only log of records, each at a position: 0, 1, … It promises that a record is on disk, whole, when `persisted`
  * has passed its position, and that nothing is ever served that differs from what was appended.
  *
- * Group commit: one write is under way, and what is appended meanwhile goes together into the next. Segments are files
- * of zeros that are made beforehand, so that a write changes no length; those whose records nobody needs any more are
- * used again. The disk being full holds the log back until there is room; a disk that fails ends it.
+ * Group commit: one write is under way, and what is appended meanwhile is laid out and summed up at once for the next, so
+ * that neither the disk waits for the processor nor the processor for the disk. Segments are files of zeros that are made
+ * beforehand, so that a write changes no length; those whose records nobody needs any more are used again. The disk being
+ * full holds the log back until there is room; a disk that fails ends it.
  */
 import { assert, present } from "../../base/assert.ts";
 import type { Disk, DiskFile, DiskProblem } from "../ports.ts";
-import { blocksBytes, type LogId, layBatch, recordBytes, recordsOf } from "./batch.ts";
+import { BATCH_HEADER_BYTES, BatchBuilder, blocksBytes, type LogId, recordBytes, recordsOf } from "./batch.ts";
 import { type Damage, recover, SEGMENT_NAME } from "./recovery.ts";
-import { isStillThere, type Placed, Segment } from "./segment.ts";
+import { isBatch, type Placed, Segment } from "./segment.ts";
 
 export interface LogOptions {
   /** Of a segment, unless one record needs more; a multiple of 4096. */
@@ -30,27 +31,35 @@ export interface LogListener {
   statusChanged(status: LogStatus, detail: string): void;
   /** `hasRoom` holds again. */
   room(): void;
+  /** Records that were intact before are not any more. */
+  damaged(damage: Damage): void;
 }
 
 /** The body of a batch has at most so many bytes, unless it is one record. */
-const BODY_BYTES_MAX = 4 * 1024 * 1024;
-const BUFFER_BYTES = 64 * 1024;
-const SPARES_MAX = 2;
+const BODY_BYTES_MAX = 1024 * 1024;
+/** So many batches that have been written are kept to be filled again. */
+const IDLE_BUILDERS_MAX = 3;
+const SPARES_MAX = 4;
 
 export class Log {
   readonly #disk: Disk;
   readonly #options: LogOptions;
   readonly #listener: LogListener;
   readonly #id: LogId;
+  readonly #bodyBytesMax: number;
   readonly #segments: Segment[];
   readonly #spares: DiskFile[];
-  readonly #damage: Damage[];
-  #waiting: Uint8Array[] = [];
+  #damage: Damage[];
+  /** What is appended goes here; those that are full wait in front of it. */
+  #filling = new BatchBuilder();
+  readonly #full: BatchBuilder[] = [];
+  readonly #idle: BatchBuilder[] = [];
+  /** Of records that are not on disk. */
   #waitingBytes = 0;
-  #underWayBytes = 0;
   #isWriting = false;
   #isMaking = false;
-  #buffer = Buffer.alloc(BUFFER_BYTES);
+  /** Reads and writes of old batches that are under way: until they are over no segment is used again. */
+  #visits = 0;
   #next: number;
   #durable: number;
   #nextBatch: number;
@@ -59,17 +68,21 @@ export class Log {
   #floor: number;
   #durableFloor: number;
   #status: LogStatus = "ok";
+  #isClosed = false;
   #wasHeldBack = false;
+  /** The position at which scrubbing goes on. */
+  #scrubAt = 0;
 
   /** Reads what is there; takes time in proportion to it. */
   constructor(disk: Disk, options: LogOptions, listener: LogListener) {
     this.#disk = disk;
     this.#options = options;
     this.#listener = listener;
+    this.#bodyBytesMax = Math.min(BODY_BYTES_MAX, options.segmentBytes - BATCH_HEADER_BYTES);
     const recovered = recover(disk);
     this.#id = recovered.id ?? options.id;
     this.#segments = recovered.segments;
-    this.#spares = recovered.spares;
+    this.#spares = this.#whole(recovered.spares);
     this.#damage = recovered.damage;
     this.#next = recovered.nextPosition;
     this.#durable = recovered.nextPosition;
@@ -79,6 +92,10 @@ export class Log {
     const numbers = disk.names().map((name) => Number(SEGMENT_NAME.exec(name)?.[1] ?? 0));
     this.#nextFile = 1 + Math.max(0, ...numbers);
     this.#prepareSpare(options.segmentBytes);
+  }
+
+  get id(): LogId {
+    return this.#id;
   }
 
   /** The position of the next record. */
@@ -99,51 +116,61 @@ export class Log {
     return this.#status;
   }
 
+  get isWriting(): boolean {
+    return this.#isWriting;
+  }
+
   /** Ranges of records that were acknowledged once and are not intact. */
   get damage(): readonly Damage[] {
     return this.#damage;
   }
 
   get hasRoom(): boolean {
-    return this.#waitingBytes + this.#underWayBytes < this.#options.waitingBytesMax;
+    return this.#waitingBytes < this.#options.waitingBytesMax;
   }
 
-  /** Appends a record, whose bytes must not change until it is on disk; returns its position. */
+  /** Of records that are not on disk. */
+  get waitingBytes(): number {
+    return this.#waitingBytes;
+  }
+
+  /** Of all its files. */
+  get diskBytes(): number {
+    const used = this.#segments.reduce((sum, { file }) => sum + file.bytes, 0);
+    return used + this.#spares.reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  /** Appends a record, which is copied; returns its position. */
   append(record: Uint8Array): number {
-    const position = this.#next++;
-    this.#waiting.push(record);
-    this.#waitingBytes += recordBytes(record);
+    const bytes = recordBytes(record.length);
+    if (this.#filling.count > 0 && this.#filling.bodyBytes + bytes > this.#bodyBytesMax) {
+      this.#full.push(this.#filling);
+      this.#filling = this.#idle.pop() ?? new BatchBuilder();
+    }
+    this.#filling.append(record);
+    this.#waitingBytes += bytes;
     if (!this.hasRoom) this.#wasHeldBack = true;
-    return position;
+    return this.#next++;
   }
 
   /** Writes what was appended, unless a write is under way; then it follows by itself. Called once per turn. */
   flush(): void {
-    if (this.#isWriting || this.#waiting.length === 0 || this.#status === "failed") return;
-    const records = this.#takeRecords();
-    if (records === undefined) return;
+    if (this.#isWriting || this.#status === "failed") return;
+    const batch = this.#full[0] ?? this.#filling;
+    const { count, bodyBytes } = batch;
+    if (count === 0 || !this.#provide(blocksBytes(bodyBytes))) return;
+    if (this.#full.shift() === undefined) this.#filling = this.#idle.pop() ?? new BatchBuilder();
     const segment = present(this.#segments.at(-1), "there is a segment with room");
-    const head = {
-      number: this.#nextBatch,
-      first: this.#next - this.#waiting.length - records.length,
-      segment: segment.number,
-      floor: this.#floor,
-      id: this.#id,
-    };
-    const bodyBytes = records.reduce((sum, record) => sum + recordBytes(record), 0);
-    if (this.#buffer.length < blocksBytes(bodyBytes)) this.#buffer = Buffer.alloc(blocksBytes(bodyBytes));
-    const bytes = layBatch(this.#buffer, head, records);
+    const floor = this.#floor;
+    const head = { number: this.#nextBatch++, first: this.#durable, segment: segment.number, floor, id: this.#id };
     this.#isWriting = true;
-    this.#underWayBytes = bodyBytes;
-    this.#nextBatch++;
-    segment.file.write(segment.end, this.#buffer.subarray(0, bytes), (problem) => {
+    segment.file.write(segment.end, batch.seal(head), (problem) => {
       this.#isWriting = false;
-      if (problem !== undefined) {
-        this.#fail(problem.detail);
-        return;
-      }
-      segment.add(segment.end, { ...head, bodyBytes, count: records.length });
-      this.#written(head.first + records.length, head.floor);
+      if (problem === undefined) {
+        segment.add({ at: segment.end, bodyBytes, number: head.number, first: head.first, count });
+        this.#written(batch, floor);
+      } else this.#setStatus("failed", problem.detail);
+      if (this.#isClosed) this.#closeFiles();
     });
   }
 
@@ -165,13 +192,17 @@ export class Log {
   *read(from: number, to: number = this.#durable): IterableIterator<Uint8Array> {
     let position = from;
     while (position < Math.min(to, this.#durable)) {
-      const segment = this.#segments.find((each) => each.holding(position) !== undefined);
+      const segment = this.#segments.find(({ next }) => position < next);
       const placed = segment?.holding(position);
       if (segment === undefined || placed === undefined) return;
-      // What was intact when it was read last may have been damaged since.
-      if (!this.#isIntact(segment, placed)) return;
-      const records = recordsOf(segment.bytesOf(placed), placed.head);
-      for (let index = position - placed.head.first; index < records.length && position < to; index++) {
+      const bytes = segment.read(placed);
+      if (bytes === undefined) {
+        // What was intact when it was read last has been damaged since.
+        this.#lost(segment, placed);
+        return;
+      }
+      const records = recordsOf(bytes);
+      for (let index = position - placed.first; index < records.length && position < to; index++) {
         position++;
         yield records[index] as Uint8Array;
       }
@@ -182,56 +213,66 @@ export class Log {
   repair(damage: Damage, records: readonly Uint8Array[], done: (problem: DiskProblem | undefined) => void): void {
     assert(records.length === damage.to - damage.from, "a range is repaired as a whole");
     const segment = this.#segments.find(({ number }) => number === damage.segment);
-    const bodyBytes = records.reduce((sum, record) => sum + recordBytes(record), 0);
+    const batch = new BatchBuilder();
+    for (const record of records) batch.append(record);
+    const { bodyBytes, count } = batch;
     if (segment === undefined || blocksBytes(bodyBytes) > damage.bytes) {
       done({ code: "failed", detail: "the records do not fit into the place of those that are damaged" });
       return;
     }
+    const { at, from: first } = damage;
     const number = damage.batch + damage.batches - 1;
-    const head = { number, first: damage.from, segment: segment.number, floor: 0, id: this.#id };
-    const buffer = Buffer.alloc(blocksBytes(bodyBytes));
-    const bytes = layBatch(buffer, head, records);
-    segment.file.write(damage.at, buffer.subarray(0, bytes), (problem) => {
-      if (problem === undefined) {
-        segment.insert({ at: damage.at, head: { ...head, bodyBytes, count: records.length } });
-        this.#damage.splice(this.#damage.indexOf(damage), 1);
-      }
-      done(problem);
+    this.#visits++;
+    segment.file.write(
+      at,
+      batch.seal({ number, first, segment: segment.number, floor: 0, id: this.#id }),
+      (problem) => {
+        this.#visits--;
+        if (problem === undefined) {
+          segment.insert({ at, bodyBytes, number, first, count });
+          this.#damage = this.#damage.filter((each) => each !== damage);
+        }
+        done(problem);
+        if (this.#isClosed) this.#closeFiles();
+      },
+    );
+  }
+
+  /**
+   * Reads the next batch on disk, as a background task, and finds out whether it is still intact; `done` gets how many
+   * bytes that were: 0 at the end of the log, after which it begins at the floor again.
+   */
+  scrub(done: (bytes: number) => void): void {
+    const segment = this.#segments.find(({ next }) => this.#scrubAt < next);
+    const placed = segment?.batches.find(({ first, count }) => this.#scrubAt < first + count);
+    if (segment === undefined || placed === undefined || this.#isClosed) {
+      this.#scrubAt = this.#floor;
+      done(0);
+      return;
+    }
+    this.#scrubAt = placed.first + placed.count;
+    const bytes = Buffer.allocUnsafeSlow(BATCH_HEADER_BYTES + placed.bodyBytes);
+    this.#visits++;
+    segment.file.fetch(placed.at, bytes, () => {
+      this.#visits--;
+      if (!isBatch(bytes, placed.number, placed.bodyBytes)) this.#lost(segment, placed);
+      done(bytes.length);
+      if (this.#isClosed) this.#closeFiles();
     });
   }
 
-  /** Reads one segment and says whether all of it is intact; the one that is written to is left out. */
-  scrub(index: number): boolean {
-    const segment = this.#segments[index];
-    if (segment === undefined || segment === this.#segments.at(-1)) return true;
-    return [...segment.batches].filter((placed) => !this.#isIntact(segment, placed)).length === 0;
-  }
-
-  get segmentCount(): number {
-    return this.#segments.length;
-  }
-
-  /** What waits is not written any more. */
+  /** What waits is not written any more; a write that is under way is not acknowledged. */
   close(): void {
     this.#status = "failed";
-    for (const { file } of this.#segments) file.close();
-    for (const file of this.#spares) file.close();
+    this.#isClosed = true;
+    this.#closeFiles();
   }
 
-  /** The records of the next batch, once there is a segment for it. */
-  #takeRecords(): Uint8Array[] | undefined {
-    let count = 0;
-    let bodyBytes = 0;
-    for (const record of this.#waiting) {
-      if (count > 0 && bodyBytes + recordBytes(record) > BODY_BYTES_MAX) break;
-      bodyBytes += recordBytes(record);
-      count++;
-    }
-    if (!this.#provide(blocksBytes(bodyBytes))) return undefined;
-    const records = this.#waiting.slice(0, count);
-    this.#waiting = this.#waiting.slice(count);
-    this.#waitingBytes -= bodyBytes;
-    return records;
+  /** A file is not closed while it is in use: its number could be that of another by then. */
+  #closeFiles(): void {
+    if (this.#isWriting || this.#visits > 0) return;
+    for (const { file } of this.#segments.splice(0)) file.close();
+    for (const file of this.#spares.splice(0)) file.close();
   }
 
   /** Whether the last segment has room for a batch of so many bytes; a spare becomes the last one if need be. */
@@ -243,6 +284,18 @@ export class Log {
     if (spare !== undefined) this.#segments.push(new Segment(spare, (last?.number ?? 0) + 1));
     this.#prepareSpare(spare === undefined ? bytes : 0);
     return spare !== undefined;
+  }
+
+  /** Spares that were made to their end; others are left from a crash. */
+  #whole(spares: readonly DiskFile[]): DiskFile[] {
+    const whole = spares.filter(({ bytes }) => bytes >= this.#options.segmentBytes);
+    for (const spare of spares) if (!whole.includes(spare)) this.#discard(spare);
+    return whole;
+  }
+
+  #discard(file: DiskFile): void {
+    file.close();
+    this.#disk.remove(file.name);
   }
 
   /** Makes a spare of at least so many bytes, if there is none. */
@@ -258,56 +311,54 @@ export class Log {
         this.#spares.push(this.#disk.open(name));
         this.#setStatus("ok", "");
         this.flush();
-      } else if (problem.code === "failed") this.#fail(problem.detail);
+      } else if (problem.code === "failed") this.#setStatus("failed", problem.detail);
       // The last segment may well last until there is room again.
-      else if (this.#waiting.length > 0 && !this.#isWriting) this.#setStatus("full", problem.detail);
+      else if (this.#waitingBytes > 0 && !this.#isWriting) this.#setStatus("full", problem.detail);
     });
   }
 
-  #written(upTo: number, floor: number): void {
-    this.#durable = upTo;
+  #written(batch: BatchBuilder, floor: number): void {
+    if (this.#status === "failed") return;
+    this.#durable += batch.count;
     this.#durableFloor = floor;
-    this.#underWayBytes = 0;
-    while (this.#segments.length > 1 && (this.#segments[0] as Segment).next <= this.#durableFloor) {
-      const { file } = this.#segments.shift() as Segment;
-      if (this.#spares.length < SPARES_MAX) this.#spares.push(file);
-      else {
-        file.close();
-        this.#disk.remove(file.name);
-      }
-    }
+    this.#waitingBytes -= batch.bodyBytes;
+    batch.clear();
+    if (this.#idle.length < IDLE_BUILDERS_MAX) this.#idle.push(batch);
+    this.#recycle();
     this.flush();
-    this.#listener.persisted(upTo);
+    this.#listener.persisted(this.#durable);
     if (!this.#wasHeldBack || !this.hasRoom) return;
     this.#wasHeldBack = false;
     this.#listener.room();
   }
 
-  /** After a failed write nobody knows what is on disk: the log says no more. */
-  #fail(detail: string): void {
-    this.#setStatus("failed", detail);
+  /** Segments below the floor become spares. */
+  #recycle(): void {
+    if (this.#visits > 0) return;
+    while (this.#segments.length > 1 && (this.#segments[0] as Segment).next <= this.#durableFloor) {
+      const { file } = this.#segments.shift() as Segment;
+      if (this.#spares.length < SPARES_MAX) this.#spares.push(file);
+      else this.#discard(file);
+    }
+    if (this.#damage.length > 0) this.#damage = this.#damage.filter(({ to }) => to > this.#durableFloor);
   }
 
+  /** After a failed write nobody knows what is on disk: the log says no more. */
   #setStatus(status: LogStatus, detail: string): void {
     if (this.#status === status || this.#status === "failed") return;
     this.#status = status;
     this.#listener.statusChanged(status, detail);
   }
 
-  /** Whether a batch is as it was written; if it is not, it counts as damage from now on. */
-  #isIntact(segment: Segment, placed: Placed): boolean {
-    if (isStillThere(segment, placed)) return true;
-    const { at, head } = placed;
-    segment.batches.splice(segment.batches.indexOf(placed), 1);
-    this.#damage.push({
-      from: head.first,
-      to: head.first + head.count,
-      segment: segment.number,
-      at,
-      bytes: blocksBytes(head.bodyBytes),
-      batch: head.number,
-      batches: 1,
-    });
-    return false;
+  /** A batch is not as it was written: it counts as damage from now on. */
+  #lost(segment: Segment, placed: Placed): void {
+    const index = segment.batches.indexOf(placed);
+    if (index < 0) return;
+    segment.batches.splice(index, 1);
+    const { at, bodyBytes, number: batch, first: from, count } = placed;
+    const bytes = blocksBytes(bodyBytes);
+    const damage = { from, to: from + count, segment: segment.number, at, bytes, batch, batches: 1 };
+    this.#damage.push(damage);
+    this.#listener.damaged(damage);
   }
 }

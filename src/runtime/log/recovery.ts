@@ -5,8 +5,8 @@
  * positions that this log must get from elsewhere, and never serves.
  */
 import type { Disk, DiskFile } from "../ports.ts";
-import type { BatchHead, LogId } from "./batch.ts";
-import { batchAt, nextBatch, Segment } from "./segment.ts";
+import { type BatchHead, blocksBytes, type LogId } from "./batch.ts";
+import { Scan, Segment } from "./segment.ts";
 
 /** Positions from `from` up to but not including `to`. */
 export interface Range {
@@ -79,14 +79,17 @@ export function recover(disk: Disk): Recovered {
 
 /** The number of the newest use of a file: that of its first batch, or, if that is damaged, the highest in it. */
 function numberOf(file: DiskFile): number {
-  const first = batchAt(file, 0);
-  if (first !== undefined) return first.head.segment;
+  const scan = new Scan(file);
+  const first = scan.batchAt(0, () => true);
+  if (first !== undefined) return first.segment;
   let highest = 0;
-  nextBatch(file, 0, ({ segment }) => {
-    highest = Math.max(highest, segment);
-    return false;
-  });
-  return highest;
+  let at = 0;
+  for (;;) {
+    const found = scan.next(at, ({ segment }) => segment > highest);
+    if (found === undefined) return highest;
+    highest = found.head.segment;
+    at = found.at + blocksBytes(found.head.bodyBytes);
+  }
 }
 
 /** The rest of a segment behind its last batch. */
@@ -107,18 +110,20 @@ class Walk {
 
   segment(segment: Segment): void {
     const { file, number } = segment;
+    const scan = new Scan(file);
+    const isWanted = (head: BatchHead): boolean =>
+      head.segment === number && head.number >= this.batch && this.#isOfThisLog(head);
     for (;;) {
       const from = segment.end;
-      const found = nextBatch(file, from, (head) => {
-        return head.segment === number && head.number >= this.batch && this.#isOfThisLog(head);
-      });
+      const found = scan.next(from, isWanted);
       if (found === undefined) return;
       const isHere = found.at > from || this.#before === undefined;
       const place = isHere
         ? { segment: number, at: from, bytes: found.at - from }
         : placeBehind(this.#before as Segment);
       this.#expect(found.head, place);
-      segment.add(found.at, found.head);
+      const { bodyBytes, first, count } = found.head;
+      segment.add({ at: found.at, bodyBytes, number: found.head.number, first, count });
       this.#pass(found.head);
       this.#before = segment;
     }

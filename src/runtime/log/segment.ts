@@ -1,19 +1,25 @@
 /**
- * One file of a log: batches from its beginning on, then zeros, or what is left of an earlier use.
+ * One file of a log: batches from its beginning on, then zeros, or what is left of an earlier use. It is read from front to
+ * back through a window that is used again; what is kept in memory is where each batch is.
  */
 import type { DiskFile } from "../ports.ts";
 import { BATCH_HEADER_BYTES, type BatchHead, BLOCK_BYTES, blocksBytes, headOf, isIntact } from "./batch.ts";
 
-/** An intact batch, and where it begins. */
+/** Where an intact batch is. */
 export interface Placed {
   readonly at: number;
-  readonly head: BatchHead;
+  readonly bodyBytes: number;
+  readonly number: number;
+  /** The position of its first record, and how many it has. */
+  readonly first: number;
+  readonly count: number;
 }
 
 export class Segment {
   readonly file: DiskFile;
   /** 0 for a spare. */
-  number: number;
+  readonly number: number;
+  /** By position. */
   readonly batches: Placed[] = [];
   /** Where the next batch goes. */
   end = 0;
@@ -24,18 +30,18 @@ export class Segment {
   }
 
   get first(): number {
-    return this.batches[0]?.head.first ?? Number.POSITIVE_INFINITY;
+    return this.batches[0]?.first ?? Number.POSITIVE_INFINITY;
   }
 
   /** One beyond the position of the last record. */
   get next(): number {
-    const last = this.batches.at(-1)?.head;
+    const last = this.batches.at(-1);
     return last === undefined ? 0 : last.first + last.count;
   }
 
-  add(at: number, head: BatchHead): void {
-    this.batches.push({ at, head });
-    this.end = at + blocksBytes(head.bodyBytes);
+  add(placed: Placed): void {
+    this.batches.push(placed);
+    this.end = placed.at + blocksBytes(placed.bodyBytes);
   }
 
   /** Puts a batch that was repaired among the others. */
@@ -44,8 +50,11 @@ export class Segment {
     this.batches.splice(index < 0 ? this.batches.length : index, 0, placed);
   }
 
-  bytesOf({ at, head }: Placed): Uint8Array {
-    return this.file.read(at, BATCH_HEADER_BYTES + head.bodyBytes);
+  /** The bytes of a batch, in memory of their own; undefined when they are not what was written. */
+  read({ at, bodyBytes, number }: Placed): Uint8Array | undefined {
+    const bytes = Buffer.allocUnsafeSlow(BATCH_HEADER_BYTES + bodyBytes);
+    this.file.read(at, bytes);
+    return isBatch(bytes, number, bodyBytes) ? bytes : undefined;
   }
 
   /** The batch that holds a position. */
@@ -55,33 +64,67 @@ export class Segment {
     while (low <= high) {
       const middle = (low + high) >> 1;
       const placed = this.batches[middle] as Placed;
-      if (position < placed.head.first) high = middle - 1;
-      else if (position >= placed.head.first + placed.head.count) low = middle + 1;
+      if (position < placed.first) high = middle - 1;
+      else if (position >= placed.first + placed.count) low = middle + 1;
       else return placed;
     }
     return undefined;
   }
 }
 
-/** Whether the batch is still on disk as it was found or written. */
-export function isStillThere(segment: Segment, placed: Placed): boolean {
-  return batchAt(segment.file, placed.at)?.head.number === placed.head.number;
+/** Whether these bytes are the batch of this number and length, intact. */
+export function isBatch(bytes: Uint8Array, number: number, bodyBytes: number): boolean {
+  const head = headOf(bytes, bytes.length);
+  return head?.number === number && head.bodyBytes === bodyBytes && isIntact(bytes);
 }
 
-/** The intact batch that begins at `at`, if there is one. */
-export function batchAt(file: DiskFile, at: number): Placed | undefined {
-  if (at + BLOCK_BYTES > file.bytes) return undefined;
-  const head = headOf(file.read(at, BATCH_HEADER_BYTES), file.bytes - at);
-  if (head === undefined || !isIntact(file.read(at, BATCH_HEADER_BYTES + head.bodyBytes))) return undefined;
-  return { at, head };
-}
+const WINDOW_BYTES = 1024 * 1024;
 
-/** The first intact batch at `from` or behind it that `isWanted`. */
-export function nextBatch(file: DiskFile, from: number, isWanted: (head: BatchHead) => boolean): Placed | undefined {
-  for (let at = from; at < file.bytes; ) {
-    const placed = batchAt(file, at);
-    if (placed !== undefined && isWanted(placed.head)) return placed;
-    at += placed === undefined ? BLOCK_BYTES : blocksBytes(placed.head.bodyBytes);
+/** A file as it is read from front to back. */
+export class Scan {
+  readonly #file: DiskFile;
+  #buffer: Buffer;
+  #from = 0;
+  #length = 0;
+
+  constructor(file: DiskFile) {
+    this.#file = file;
+    this.#buffer = Buffer.allocUnsafeSlow(Math.min(WINDOW_BYTES, file.bytes));
   }
-  return undefined;
+
+  /** The intact batch that begins at `at`, if there is one that `isWanted`. */
+  batchAt(at: number, isWanted: (head: BatchHead) => boolean): BatchHead | undefined {
+    const roomBytes = this.#file.bytes - at;
+    if (roomBytes < BLOCK_BYTES) return undefined;
+    const head = headOf(this.#view(at, BATCH_HEADER_BYTES), roomBytes);
+    if (head === undefined || !isWanted(head)) return undefined;
+    return isIntact(this.#view(at, BATCH_HEADER_BYTES + head.bodyBytes)) ? head : undefined;
+  }
+
+  /** The first intact batch at `from` or behind it that `isWanted`. */
+  next(from: number, isWanted: (head: BatchHead) => boolean): { at: number; head: BatchHead } | undefined {
+    for (let at = from; at < this.#file.bytes; at += BLOCK_BYTES) {
+      const head = this.batchAt(at, isWanted);
+      if (head !== undefined) return { at, head };
+    }
+    return undefined;
+  }
+
+  /** Bytes of the file, which are there until the next call. */
+  #view(at: number, length: number): Uint8Array {
+    if (at < this.#from || at + length > this.#from + this.#length) this.#load(at, length);
+    return this.#buffer.subarray(at - this.#from, at - this.#from + length);
+  }
+
+  /** Moves the window so that it begins at `at`; what it has already is not read again. */
+  #load(at: number, length: number): void {
+    const target = Math.max(length, this.#buffer.length);
+    const kept = at >= this.#from ? Math.max(0, this.#from + this.#length - at) : 0;
+    const before = this.#buffer;
+    if (target > before.length) this.#buffer = Buffer.allocUnsafeSlow(target);
+    if (kept > 0) before.copy(this.#buffer, 0, at - this.#from, at - this.#from + kept);
+    this.#from = at;
+    this.#length = Math.min(target, this.#file.bytes - at);
+    this.#file.read(at + kept, this.#buffer.subarray(kept, this.#length));
+  }
 }
