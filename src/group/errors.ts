@@ -135,6 +135,17 @@ export const ERROR_CODES = {
     remedy: "Check `seeds`, `advertise` and the network, and that the other nodes run.",
     retryable: true,
   },
+  insecure: {
+    meaning: "The node could be reached from other machines, and would believe whoever reaches it.",
+    remedy: "Give `secure`, or listen at a loopback address; or say `insecure: true` if the network keeps others out.",
+    retryable: false,
+  },
+  unproven: {
+    meaning:
+      "A node could not prove that it belongs to the cluster: another key, an unknown certificate, or none at all.",
+    remedy: "Give all nodes the same cluster key, or certificates of one authority that have the nodes' names.",
+    retryable: false,
+  },
   "foreign-cluster": {
     meaning: "The node at a seed's address belongs to another cluster than this node does.",
     remedy: "Correct `seeds`.",
