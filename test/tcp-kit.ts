@@ -191,8 +191,6 @@ export class CuttingProxy {
   readonly #sockets = new Set<Socket>();
   readonly address: string;
   cuts = 0;
-  /** Sees all that passes. */
-  onBytes: (bytes: Buffer) => void = () => {};
 
   private constructor(server: Server, targetPort: number) {
     this.#server = server;
@@ -205,7 +203,6 @@ export class CuttingProxy {
         [outer, inner],
       ] as const) {
         this.#sockets.add(from);
-        from.on("data", (bytes: Buffer) => this.onBytes(bytes));
         from.pipe(to);
         from.on("error", () => {});
         from.on("close", () => {

@@ -6,6 +6,7 @@ import { Random } from "../base/random.ts";
 import { CAUSAL, FIFO, ORDER, Packet, SAFE, TOTAL } from "../wire/packet.ts";
 import { Effects } from "./effects.ts";
 import { Epoch, type EpochOptions } from "./epoch.ts";
+import { VOLATILE } from "./journal.ts";
 import type { Row } from "./messages.ts";
 import type { NodeId } from "./view.ts";
 
@@ -46,6 +47,7 @@ class Node {
         relaysRows: false,
         windowBytes: 1e6,
         rowDelayMs: 100,
+        journal: VOLATILE,
         deliver,
         ...options,
       },

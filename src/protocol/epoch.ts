@@ -10,8 +10,10 @@ import { copyOf } from "../base/arena.ts";
 import { assert } from "../base/assert.ts";
 import { CAUSAL, FIFO, ORDER, Packet, SAFE } from "../wire/packet.ts";
 import type { Effects } from "./effects.ts";
+import type { Records } from "./journal.ts";
 import type { Row } from "./messages.ts";
 import { CausalOrder } from "./multicast/causal.ts";
+import { Custody } from "./multicast/custody.ts";
 import { Rows } from "./multicast/rows.ts";
 import { Stability } from "./multicast/stability.ts";
 import { Stream } from "./multicast/stream.ts";
@@ -30,6 +32,8 @@ export interface EpochOptions {
   readonly windowBytes: number;
   /** A row that nobody waits for is sent at the latest so long after it changed. */
   readonly rowDelayMs: number;
+  /** Where packets are kept. If it is durable, members say that they hold only what is on their disks. */
+  readonly journal: Records;
   readonly deliver: (packet: Packet, sender: number, index: number) => void;
 }
 
@@ -48,6 +52,7 @@ export class Epoch {
   readonly #options: EpochOptions;
   readonly #effects: Effects;
   readonly #streams: readonly Stream[];
+  readonly #custody: Custody;
   readonly #stability: Stability;
   readonly #order: TotalOrder;
   readonly #causal: CausalOrder;
@@ -59,6 +64,8 @@ export class Epoch {
   #totalCount = 0;
   #frozen = false;
   #paused = false;
+  /** Somebody waits to hear that what is on its way to the disk is there. */
+  #isAwaited = false;
   #frozenRow: Row | undefined;
   /** What all should hold at the next look for laggards. */
   #awaited: Row | undefined;
@@ -66,7 +73,7 @@ export class Epoch {
   irregular = 0;
 
   constructor(options: EpochOptions, effects: Effects) {
-    const { group, view, self, relaysRows, windowBytes, rowDelayMs } = options;
+    const { group, view, self, relaysRows, windowBytes, rowDelayMs, journal } = options;
     const size = view.members.length;
     this.view = view;
     this.rank = view.members.indexOf(self);
@@ -76,6 +83,7 @@ export class Epoch {
     this.#options = options;
     this.#effects = effects;
     this.#streams = Array.from({ length: size }, () => new Stream());
+    this.#custody = new Custody(this.#streams, journal);
     this.#stability = new Stability(size);
     this.#order = new TotalOrder(size);
     this.#causal = new CausalOrder(size, this.rank);
@@ -128,6 +136,11 @@ export class Epoch {
     return this.#streams.map((stream) => stream.received);
   }
 
+  /** How many packets of each sender went into the delivery rules: whatever was delivered here is among them. */
+  walked(): Row {
+    return Array.from(this.#walked);
+  }
+
   /** Sends a packet to all: it gets its place in the epoch. The caller has looked at `hasCredit`. */
   send(packet: Packet, wallTime: number): void {
     assert(!this.#frozen && !this.#paused, "nothing is sent into a frozen epoch");
@@ -136,7 +149,8 @@ export class Epoch {
     if (past !== undefined) packet.addPast(past);
     packet.stamp(this.#group, this.number, this.rank, stream.received, wallTime);
     stream.accept(packet);
-    this.#stability.raise(this.rank, this.rank, stream.received);
+    if (this.#isDurable) this.#custody.take(this.rank, stream.received);
+    else this.#stability.raise(this.rank, this.rank, stream.received);
     this.#effects.perform({ kind: "multicast", to: this.others, packet });
     this.#walk(this.rank);
     this.#advance();
@@ -162,6 +176,20 @@ export class Epoch {
     this.#noteReceived(sender);
     this.#walk(sender);
     this.#advance();
+  }
+
+  /**
+   * A packet from this member's log, its own or another's, when the whole group has failed (E3). What is there is all
+   * there will be, so it counts as held by all. False when it is not the next of its stream.
+   */
+  restore(packet: Packet): boolean {
+    const { sender } = packet;
+    const stream = this.#streams[sender];
+    if (stream?.accept(packet) !== "next") return false;
+    for (let rank = 0; rank < this.#streams.length; rank++) this.#stability.raise(rank, sender, stream.received);
+    this.#walk(sender);
+    this.#advance();
+    return true;
   }
 
   receiveRow(from: number, row: Row): void {
@@ -200,7 +228,20 @@ export class Epoch {
       const announcement = this.#order.announcement();
       if (announcement !== undefined) this.send(announcement, wallTime);
     }
+    this.settle();
     this.#rows.endTurn(now);
+  }
+
+  /** E1: what was sent or has come in this turn is held, and the row says so, when it is on disk. */
+  settle(): void {
+    const isAwaited = this.#isAwaited;
+    this.#isAwaited = false;
+    this.#custody.settle(() => {
+      if (isAwaited) this.#rows.hurry();
+      if (this.#frozen || this.#paused) return;
+      for (let sender = 0; sender < this.#streams.length; sender++) this.#acknowledge(sender);
+      this.#advance();
+    });
   }
 
   /** Whether a sender has used half of its window or more. */
@@ -255,6 +296,7 @@ export class Epoch {
     if (this.#frozen) return;
     for (let sender = 0; sender < this.#streams.length; sender++) {
       this.#noteReceived(sender);
+      this.#acknowledge(sender);
       this.#walk(sender);
     }
     this.#advance();
@@ -266,6 +308,11 @@ export class Epoch {
     this.#frozenRow = this.#stability.row(this.rank);
     this.#frozen = true;
     this.#rows.end();
+  }
+
+  /** E1: writes what this member has of the cut and was not written before; the caller waits until it is on disk. */
+  keep(cut: Row): void {
+    for (const [sender, count] of cut.entries()) this.#custody.take(sender, count);
   }
 
   /** What must still be fetched before this member holds the cut. */
@@ -291,12 +338,26 @@ export class Epoch {
     for (const stream of this.#streams) stream.forgetBelow(stream.received);
   }
 
+  get #isDurable(): boolean {
+    return this.#options.journal.durable;
+  }
+
   #noteReceived(sender: number): void {
     const count = (this.#streams[sender] as Stream).received;
+    if (this.#isDurable) {
+      this.#custody.take(sender, count);
+      return;
+    }
+    // What comes its sender holds.
     this.#stability.raise(sender, sender, count);
+    this.#acknowledge(sender);
+  }
+
+  /** Lets this member's row say what it holds of a sender. */
+  #acknowledge(sender: number): void {
     // What waits for others and is not acknowledged is within the sender's window: so it is bounded.
     if (this.#causal.waitingBytes(sender) > this.#options.windowBytes) return;
-    if (this.#stability.raise(this.rank, sender, count)) this.#rows.grew();
+    if (this.#stability.raise(this.rank, sender, this.#custody.held(sender))) this.#rows.grew();
   }
 
   /** Passes the packets that have come, up to `end`, to the delivery rule of their flavour. */
@@ -317,8 +378,8 @@ export class Epoch {
           break;
         case ORDER:
           if (sender !== SEQUENCER || !this.#order.addOrder(packet)) this.irregular++;
-          // What the sequencer announces it holds; its row need not say so again.
-          this.#order.announced((rank, count) => this.#stability.raise(SEQUENCER, rank, count));
+          // What the sequencer announces it holds, if that does not mean on disk; its row need not say so again.
+          if (!this.#isDurable) this.#order.announced((rank, count) => this.#stability.raise(SEQUENCER, rank, count));
           if (this.#order.awaitsSafety) this.#hurryRow();
           break;
         default:
@@ -330,10 +391,11 @@ export class Epoch {
 
   /**
    * A safe packet is here and so is its place in the order: the others wait to hear it. Until both are here the row would
-   * not help; the sequencer says it by its order packets.
+   * not help; the sequencer says it by its order packets, or, like the others, when it is on disk.
    */
   #hurryRow(): void {
-    if (this.rank !== SEQUENCER) this.#rows.hurry();
+    if (this.#isDurable) this.#isAwaited = true;
+    else if (this.rank !== SEQUENCER) this.#rows.hurry();
   }
 
   /** Delivers what has become deliverable and forgets what all hold. */
@@ -359,9 +421,9 @@ export class Epoch {
     const index = this.#causalCounts[sender] as number;
     this.#causalCounts[sender] = index + packet.count;
     this.#options.deliver(packet, sender, index);
-    if (this.#frozen || this.#stability.count(this.rank, sender) === this.#streams[sender]?.received) return;
+    if (this.#frozen || this.#stability.count(this.rank, sender) === this.#custody.held(sender)) return;
     // What was not acknowledged is now, at once: its sender may have no credit left.
-    this.#noteReceived(sender);
+    this.#acknowledge(sender);
     this.#rows.hurry();
   };
 

@@ -32,6 +32,9 @@ export interface Journal {
   need(group: number, from: number): void;
 }
 
+/** What writes records, and waits for them. */
+export type Records = Pick<Journal, "durable" | "write" | "after">;
+
 /** Of a node that keeps nothing. */
 export const VOLATILE: Journal = {
   durable: false,

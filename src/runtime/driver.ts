@@ -6,7 +6,7 @@
 import type { ClusterStatus } from "../protocol/effects.ts";
 import { type Effect, Effects, type JoinRefusal } from "../protocol/effects.ts";
 import type { HistoryEvent, HistorySink } from "../protocol/history.ts";
-import { recordFrame } from "../protocol/journal-records.ts";
+import { groupOf, type JournalRecord, parseRecord, recordFrame } from "../protocol/journal-records.ts";
 import type { Message } from "../protocol/messages.ts";
 import { Process } from "../protocol/process.ts";
 import type { Bounds, Timing } from "../protocol/timing.ts";
@@ -76,6 +76,8 @@ interface PendingJoin {
 
 /** A turn that keeps making work for itself is cut here; the rest is done in the next. */
 const ROUNDS_MAX = 8;
+/** Of the log that is read at once. */
+const RECALL_BYTES = 1024 * 1024;
 
 export class Driver implements NetworkSink {
   readonly #options: DriverOptions;
@@ -163,12 +165,13 @@ export class Driver implements NetworkSink {
       return () => {};
     }
     for (const { name, application } of requests) this.#memberships.expect(name, application);
-    const number = this.#process.join(requests.map(({ name, digest }) => ({ name, digest })));
+    const number = this.#process.join(requests.map(({ name, digest, durable }) => ({ name, digest, durable })));
     this.#joins.set(number, { requests, done });
     this.#clock.requestTurn();
     return () => {
       for (const { name } of requests) this.#memberships.forget(name);
       this.#joins.delete(number);
+      this.#process.cancelJoin(number);
     };
   }
 
@@ -367,6 +370,9 @@ export class Driver implements NetworkSink {
       case "forget":
         this.#options.log?.truncate(effect.below);
         break;
+      case "recall":
+        this.#recall(effect.group, effect.from);
+        break;
       case "status":
         this.#statusChanged(effect.status, effect.detail);
         break;
@@ -398,6 +404,22 @@ export class Driver implements NetworkSink {
       default:
         this.#memberships.perform(effect);
     }
+  }
+
+  /** The next records of the log that are about this group. */
+  #recall(group: number, from: number): void {
+    const { log } = this.#options;
+    const records: JournalRecord[] = [];
+    let bytes = 0;
+    let next = from;
+    for (const frame of log?.read(from) ?? []) {
+      next++;
+      bytes += frame.length;
+      const record = parseRecord(frame);
+      if (record !== undefined && groupOf(record) === group) records.push(record);
+      if (bytes >= RECALL_BYTES) break;
+    }
+    this.#process.recalled(group, records, next === from || next >= (log?.durable ?? 0) ? undefined : next);
   }
 
   #link(peer: NodeRecord): void {

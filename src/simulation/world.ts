@@ -212,7 +212,7 @@ export class World {
       },
     });
     host.groups.set(group, counter);
-    host.driver?.join([{ name: group, digest: "d", application: counter }], (refusal) => {
+    host.driver?.join([{ name: group, digest: "d", durable: false, application: counter }], (refusal) => {
       if (refusal !== undefined && host.groups.get(group) === counter) host.groups.delete(group);
     });
     return counter;

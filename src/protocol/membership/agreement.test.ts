@@ -6,6 +6,7 @@ import { Random } from "../../base/random.ts";
 import { type Packet, SAFE } from "../../wire/packet.ts";
 import { Effects } from "../effects.ts";
 import { Epoch } from "../epoch.ts";
+import { VOLATILE } from "../journal.ts";
 import type { Message, Proposal } from "../messages.ts";
 import type { ClusterView, NodeId } from "../view.ts";
 import { Agreement, type AgreementHost, proposalDigest } from "./agreement.ts";
@@ -39,6 +40,7 @@ class Acceptor implements AgreementHost {
       relaysRows: false,
       windowBytes: 1e6,
       rowDelayMs: 0,
+      journal: VOLATILE,
       deliver: (packet: Packet): void => void this.delivered.push(textOf(packet)),
     };
     this.epoch = new Epoch(options, this.effects);

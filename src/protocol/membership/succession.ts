@@ -6,6 +6,7 @@
 import type { Packet } from "../../wire/packet.ts";
 import type { Effects } from "../effects.ts";
 import { Epoch } from "../epoch.ts";
+import { VOLATILE } from "../journal.ts";
 import type { Message, Proposal } from "../messages.ts";
 import { BOUNDS, type Timing } from "../timing.ts";
 import { type ClusterView, isNodeOf, isQuorum, type NodeId } from "../view.ts";
@@ -224,6 +225,7 @@ export class Succession implements AgreementHost {
         relaysRows: false,
         windowBytes: BOUNDS.windowBytes,
         rowDelayMs: this.#timing.rowDelayMs,
+        journal: VOLATILE,
         deliver: (packet: Packet): void => this.#replica.deliver(packet),
       };
       this.#epoch = new Epoch(options, this.#effects);

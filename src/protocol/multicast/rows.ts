@@ -81,7 +81,7 @@ export class Rows {
 
   /** Somebody waits for what this member says. */
   hurry(): void {
-    this.#urgent = true;
+    if (!this.#isRelay) this.#urgent = true;
   }
 
   /** A safe packet was delivered here. Where rows are relayed, the sequencer is the first to know that it is safe. */

@@ -18,8 +18,6 @@ export interface Counters {
   /** Connections dropped because too many others were in their handshake. */
   crowdedOut: number;
   handshakeTimeouts: number;
-  /** Connections, made or accepted, whose other side did not prove that it belongs here. */
-  unproven: number;
   /** Frames dropped because their node was not linked. */
   framesUnlinked: number;
 }
@@ -39,7 +37,6 @@ export function newCounters(): Counters {
     refusalsReceived: 0,
     crowdedOut: 0,
     handshakeTimeouts: 0,
-    unproven: 0,
     framesUnlinked: 0,
   };
 }

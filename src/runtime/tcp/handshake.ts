@@ -46,7 +46,6 @@ export const refusalCode = word(
   "replaced",
   "not-linked",
   "broken",
-  "unproven",
 );
 export type RefusalCode = Laid<typeof refusalCode>;
 

@@ -1,0 +1,52 @@
+/**
+ * What a member holds of each sender, and may say so in its row: what has come; or, where there is a journal, what of
+ * that is on disk (E1). Packets go into the journal once, in each sender's order; that they are on disk is learnt for
+ * all of a turn together.
+ */
+import type { Packet } from "../../wire/packet.ts";
+import type { Records } from "../journal.ts";
+import type { Stream } from "./stream.ts";
+
+export class Custody {
+  readonly #journal: Records;
+  readonly #streams: readonly Stream[];
+  /** Per sender: how many packets were written to the journal, and how many of them are on disk. */
+  readonly #written: Uint32Array;
+  readonly #persisted: Uint32Array;
+  #unsettled = false;
+
+  constructor(streams: readonly Stream[], journal: Records) {
+    this.#journal = journal;
+    this.#streams = streams;
+    this.#written = new Uint32Array(streams.length);
+    this.#persisted = new Uint32Array(streams.length);
+  }
+
+  /** How many packets of `sender` are held. */
+  held(sender: number): number {
+    if (!this.#journal.durable) return this.#streams[sender]?.received ?? 0;
+    return this.#persisted[sender] as number;
+  }
+
+  /** Writes the packets of `sender` below `end` that have come and were not written before. */
+  take(sender: number, end: number): void {
+    if (!this.#journal.durable) return;
+    const stream = this.#streams[sender];
+    for (let seqno = this.#written[sender] as number; seqno < end; seqno++) {
+      this.#journal.write({ kind: "packet", packet: stream?.get(seqno) as Packet });
+      this.#written[sender] = seqno + 1;
+      this.#unsettled = true;
+    }
+  }
+
+  /** Calls back when what was taken since the last call is on disk, if there is anything. */
+  settle(onDisk: () => void): void {
+    if (!this.#unsettled) return;
+    this.#unsettled = false;
+    const written = this.#written.slice();
+    this.#journal.after(() => {
+      this.#persisted.set(written);
+      onDisk();
+    });
+  }
+}
