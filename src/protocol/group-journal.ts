@@ -3,9 +3,10 @@
  * the start of an epoch, in pieces between the other records. Once all of a checkpoint is on disk, the group needs nothing
  * that lies before the beginning of that epoch. A group in memory has a part, too, in which nothing is kept.
  */
+
+import type { Remains } from "./groups-memory.ts";
 import type { Journal } from "./journal.ts";
 import type { JournalRecord } from "./journal-records.ts";
-import type { Remains } from "./remains.ts";
 import type { ReplayEnd } from "./replay.ts";
 import type { GroupView, NodeId } from "./view.ts";
 

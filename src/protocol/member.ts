@@ -9,6 +9,7 @@ import type { AnswerStatus, DeliveryPoint, Effect, Effects, Ending } from "./eff
 import { Epoch } from "./epoch.ts";
 import { Flushes } from "./flushes.ts";
 import { GroupJournal } from "./group-journal.ts";
+import type { Remains } from "./groups-memory.ts";
 import type { Journal } from "./journal.ts";
 import type { JournalRecord } from "./journal-records.ts";
 import { Checkpoint } from "./membership/checkpoint.ts";
@@ -19,7 +20,6 @@ import { Laggards } from "./multicast/laggards.ts";
 import { Outgoing } from "./outgoing.ts";
 import { Queries } from "./query.ts";
 import { Recovery } from "./recovery.ts";
-import type { Remains } from "./remains.ts";
 import type { ReplayEnd } from "./replay.ts";
 import type { Bounds, Timing } from "./timing.ts";
 import type { GroupView, NodeId } from "./view.ts";

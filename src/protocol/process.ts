@@ -8,6 +8,7 @@
  */
 import type { Packet } from "../wire/packet.ts";
 import type { ClusterStatus, Effects, JoinRefusal } from "./effects.ts";
+import type { Remains } from "./groups-memory.ts";
 import { AwaitedJoins, type JoinWish } from "./joins.ts";
 import { DurableJournal, type Journal, VOLATILE } from "./journal.ts";
 import type { JournalRecord } from "./journal-records.ts";
@@ -21,7 +22,6 @@ import {
   isKeeper,
 } from "./membership/directory.ts";
 import type { Message } from "./messages.ts";
-import type { Remains } from "./remains.ts";
 import type { Bounds, Timing } from "./timing.ts";
 import type { ClusterView, NodeId, NodeRecord } from "./view.ts";
 

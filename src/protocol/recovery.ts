@@ -5,8 +5,8 @@
  */
 import type { Packet } from "../wire/packet.ts";
 import type { Effects } from "./effects.ts";
+import type { Remains } from "./groups-memory.ts";
 import type { JournalRecord } from "./journal-records.ts";
-import type { Remains } from "./remains.ts";
 import { Replay, type ReplayEnd, type ReplayHost } from "./replay.ts";
 import type { GroupView } from "./view.ts";
 

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ids, Network, packetOf, textOf } from "../../test/protocol/kit.ts";
 import { Random } from "../base/random.ts";
-import { CAUSAL, FIFO, Packet, SAFE, TOTAL } from "../wire/packet.ts";
+import { CAUSAL, FIFO, type Packet, SAFE, TOTAL } from "../wire/packet.ts";
 import { Effects } from "./effects.ts";
 import { Epoch } from "./epoch.ts";
 import type { Records } from "./journal.ts";
@@ -203,7 +203,10 @@ describe("a replay", () => {
     expect(delivered.map(({ text, view }) => `${text}${view}`)).toEqual(["w3", "x3", "y4", "z4"]);
     expect(replayed(records, 4).delivered.map(({ text }) => text)).toEqual(["y", "z"]);
     const flaw = (without: number): string | undefined =>
-      replayed(records.filter((_, index) => index !== without), 3).replay.flaw;
+      replayed(
+        records.filter((_, index) => index !== without),
+        3,
+      ).replay.flaw;
     expect(flaw(2)).toBe("epoch 3: a part of what its cut names is missing");
     expect(flaw(4)).toBe("epoch 4: a packet is missing before 1");
   });

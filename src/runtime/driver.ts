@@ -5,6 +5,7 @@
 
 import type { ClusterStatus } from "../protocol/effects.ts";
 import { type Effect, Effects, type JoinRefusal } from "../protocol/effects.ts";
+import { GroupsMemory, type Remains } from "../protocol/groups-memory.ts";
 import type { HistoryEvent, HistorySink } from "../protocol/history.ts";
 import { groupOf, type JournalRecord, parseRecord, recordFrame } from "../protocol/journal-records.ts";
 import type { Message } from "../protocol/messages.ts";
@@ -109,7 +110,7 @@ export class Driver implements NetworkSink {
     const recordsHistory = history !== undefined;
     const now = clock.now();
     this.#process = new Process(
-      { self, timing, bounds, directorySize, mintCluster, recordsHistory, logNext: log?.next },
+      { self, timing, bounds, directorySize, mintCluster, recordsHistory, logNext: log?.next, remains: remainsIn(log) },
       this.#effects,
       now,
     );
@@ -464,6 +465,19 @@ export class Driver implements NetworkSink {
   #record(event: HistoryEvent): void {
     this.#options.history?.(event);
   }
+}
+
+/** What the log says of durable groups. */
+function remainsIn(log: Log | undefined): ReadonlyMap<number, Remains> | undefined {
+  if (log === undefined) return undefined;
+  const memory = new GroupsMemory();
+  let position = log.floor;
+  for (const frame of log.read(log.floor)) {
+    const record = parseRecord(frame);
+    if (record !== undefined) memory.add(position, record);
+    position++;
+  }
+  return memory.remains();
 }
 
 function hex(word: number): string {

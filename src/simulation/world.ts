@@ -9,8 +9,10 @@ import type { HistoryEvent } from "../protocol/history.ts";
 import { BOUNDS, type Bounds, timing } from "../protocol/timing.ts";
 import type { ClusterView, NodeId, NodeRecord } from "../protocol/view.ts";
 import { Driver, type DriverListener } from "../runtime/driver.ts";
+import { Log } from "../runtime/log/log.ts";
 import type { Clock } from "../runtime/ports.ts";
 import { Counter, MessageNames } from "./counter.ts";
+import { SimulatedDisk } from "./disk.ts";
 import { Fabric } from "./fabric.ts";
 
 export interface WorldOptions {
@@ -20,6 +22,8 @@ export interface WorldOptions {
   readonly bounds?: Partial<Bounds>;
   /** Members accuse those who have held senders back for so long; default: never. */
   readonly slowAfterMs?: number;
+  /** Hosts have disks, and groups are durable. */
+  readonly disks?: boolean;
 }
 
 interface Event {
@@ -32,6 +36,10 @@ const EVENTS_MAX = 3_000_000;
 const EVENTS_PER_MS_MAX = 10;
 /** How long a process goes on after it has left or was excluded. */
 const GOING_MS = 200;
+/** A disk takes so long for a write, and longer for a long one. */
+const DISK_MS = 1;
+const DISK_BYTES_PER_MS = 200_000;
+const LOG_OPTIONS = { segmentBytes: 256 * 1024, waitingBytesMax: 64 * 1024 * 1024 };
 /** How long the last frames of a host that crashes in the midst of a turn may take. */
 const LAST_WORDS_MS = 5;
 
@@ -40,6 +48,8 @@ export class Host {
   readonly name: string;
   readonly groups = new Map<string, Counter>();
   driver: Driver | undefined;
+  /** It outlives the host's processes. */
+  disk: SimulatedDisk | undefined;
   id: NodeId = "";
   status: ClusterStatus = "closed";
   view: ClusterView | undefined;
@@ -153,20 +163,22 @@ export class World {
     this.hosts.set(name, host);
     if (host.running) return host;
     const id = `${name}#${this.random.word().toString(16).padStart(8, "0")}`;
-    const self: NodeRecord = { id, address: name, livenessPort: 0, features: 0, disk: "" };
+    const isCurrent = (): boolean => host.id === id && host.running;
+    const log = this.#options.disks === true ? this.#openLog(host, isCurrent) : undefined;
+    const self: NodeRecord = { id, address: name, livenessPort: 0, features: 0, disk: diskName(log) };
     const { failureTimeoutMs = 3000, directorySize = 5, bounds } = this.#options;
     host.id = id;
     host.view = undefined;
     host.status = "joining";
     host.pausedUntil = 0;
     host.closing = false;
-    const isCurrent = (): boolean => host.id === id && host.running;
     const options = {
       self,
       timing: timing(failureTimeoutMs),
       bounds: { ...BOUNDS, ...bounds },
       directorySize,
       history: this.record,
+      log,
     };
     const entropy = this.random.fork();
     const driver: Driver = new Driver(
@@ -212,9 +224,12 @@ export class World {
       },
     });
     host.groups.set(group, counter);
-    host.driver?.join([{ name: group, digest: "d", durable: false, application: counter }], (refusal) => {
-      if (refusal !== undefined && host.groups.get(group) === counter) host.groups.delete(group);
-    });
+    host.driver?.join(
+      [{ name: group, digest: "d", durable: this.#options.disks === true, application: counter }],
+      (refusal) => {
+        if (refusal !== undefined && host.groups.get(group) === counter) host.groups.delete(group);
+      },
+    );
     return counter;
   }
 
@@ -277,9 +292,25 @@ export class World {
   #stop(host: Host): void {
     host.driver?.abandon();
     host.driver = undefined;
+    host.disk?.crash();
     host.status = "closed";
     host.groups.clear();
     this.fabric.crash(host.id);
+  }
+
+  /** The log on the host's disk, as an earlier process of it has left it. */
+  #openLog(host: Host, isCurrent: () => boolean): Log {
+    host.disk ??= new SimulatedDisk({
+      later: (bytes, action) => this.after(DISK_MS + bytes / DISK_BYTES_PER_MS, action),
+      random: this.random.fork(),
+    });
+    const options = { ...LOG_OPTIONS, id: [this.random.word(), this.random.word()] as const };
+    return new Log(host.disk, options, {
+      persisted: (upTo) => isCurrent() && host.driver?.persisted(upTo),
+      statusChanged: () => {},
+      room: () => {},
+      damaged: () => {},
+    });
   }
 
   #clockOf(host: Host, isCurrent: () => boolean, driver: () => Driver): Clock {
@@ -344,6 +375,11 @@ export class World {
       });
     }
   }
+}
+
+/** What views call the disk of a node with this log. */
+function diskName(log: Log | undefined): string {
+  return log === undefined ? "" : log.id.map((word) => word.toString(16).padStart(8, "0")).join("");
 }
 
 /** A running hash of events, which differs whenever events differ in kind, time, place or subject. */

@@ -22,7 +22,7 @@ interface Trail {
   open: { readonly view: number; readonly at: number; next: number } | undefined;
 }
 
-export class Archaeologist {
+export class GroupsMemory {
   readonly #trails = new Map<number, Trail>();
 
   /** The log's next record, and its position. */
