@@ -191,6 +191,8 @@ export class CuttingProxy {
   readonly #sockets = new Set<Socket>();
   readonly address: string;
   cuts = 0;
+  /** Sees all that passes. */
+  onBytes: (bytes: Buffer) => void = () => {};
 
   private constructor(server: Server, targetPort: number) {
     this.#server = server;
@@ -203,6 +205,7 @@ export class CuttingProxy {
         [outer, inner],
       ] as const) {
         this.#sockets.add(from);
+        from.on("data", (bytes: Buffer) => this.onBytes(bytes));
         from.pipe(to);
         from.on("error", () => {});
         from.on("close", () => {

@@ -11,6 +11,7 @@ import { addCheck } from "./check/command.ts";
 import { addDemo } from "./demo/command.ts";
 import { EXIT, type Exit } from "./exit.ts";
 import { addExplore } from "./explore/command.ts";
+import { addKey } from "./key/command.ts";
 import { addLog } from "./log/command.ts";
 import { Output } from "./output.ts";
 import { addSimulate } from "./simulate/command.ts";
@@ -31,6 +32,7 @@ async function main(args: readonly string[]): Promise<void> {
     .exitOverride();
   addBench(program);
   addDemo(program);
+  addKey(program);
   addLog(program);
   addSimulate(program);
   addExplore(program);

@@ -90,22 +90,6 @@ export const ERROR_CODES = {
     remedy: "Join again to create the group anew, with its initial state.",
     retryable: false,
   },
-  "data-dir-needed": {
-    meaning: "A durable group keeps what its members hold on their disks, and this node has no data directory.",
-    remedy: "Start the node with `dataDir`.",
-    retryable: false,
-  },
-  "directory-not-durable": {
-    meaning: "A durable group can be made only while all nodes that keep the directory have data directories.",
-    remedy: "Start the cluster's nodes with `dataDir`, the oldest first of all.",
-    retryable: true,
-  },
-  "not-recoverable": {
-    meaning: "All members of a durable group had failed, and it cannot be brought back from this node's disk.",
-    remedy:
-      "Start the other nodes that kept the group's state; `coterie status` names them. See the message for what is missing.",
-    retryable: true,
-  },
   left: {
     meaning: "This member has left the group, or is leaving it.",
     remedy: "Join again to use the group.",
@@ -150,6 +134,17 @@ export const ERROR_CODES = {
     meaning: "No node of the cluster could be reached.",
     remedy: "Check `seeds`, `advertise` and the network, and that the other nodes run.",
     retryable: true,
+  },
+  insecure: {
+    meaning: "The node could be reached from other machines, and would believe whoever reaches it.",
+    remedy: "Give `secure`, or listen at a loopback address; or say `insecure: true` if the network keeps others out.",
+    retryable: false,
+  },
+  unproven: {
+    meaning:
+      "A node could not prove that it belongs to the cluster: another key, an unknown certificate, or none at all.",
+    remedy: "Give all nodes the same cluster key, or certificates of one authority that have the nodes' names.",
+    retryable: false,
   },
   "foreign-cluster": {
     meaning: "The node at a seed's address belongs to another cluster than this node does.",

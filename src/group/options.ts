@@ -23,6 +23,13 @@ export interface StartOptions {
   readonly failureTimeoutMs?: number;
   /** How many nodes, the oldest, agree on views and keep the directory. 1 to 15; default 5. */
   readonly directorySize?: number;
+  /**
+   * What nodes prove to each other before anything else, and with what everything between them is encrypted. Default: the
+   * key or file that COTERIE_CLUSTER_KEY names, if it is set; else nothing, which only loopback addresses allow.
+   */
+  readonly secure?: SecureOptions;
+  /** Lets a node without `secure` be reached from other machines: whoever reaches it is believed. */
+  readonly insecure?: boolean;
   /** Gives up starting, and later closes the node. */
   readonly signal?: AbortSignal;
   /** Gets everything that has no caller to be told. Default: warnings and errors to the console. */
@@ -34,11 +41,33 @@ export interface StartOptions {
   readonly history?: HistorySink | string;
 }
 
+/** Proof by a key that all nodes of the cluster have. */
+export interface ClusterKeyOptions {
+  /**
+   * A key as `coterie key new` makes it, or the path of a file that holds some, or several of these. The first key is used,
+   * the others are accepted too, so that keys can be changed node by node.
+   */
+  readonly clusterKey: string | Uint8Array | readonly (string | Uint8Array)[];
+}
+
+/** Proof by certificates, each the path of a PEM file or the PEM itself. */
+export interface CertificateOptions {
+  /** This node's certificate, which must have the node's name; with it those between it and the authority. */
+  readonly cert: string | Buffer;
+  readonly key: string | Buffer;
+  /** The authority that signs the certificates of all nodes. */
+  readonly ca: string | Buffer;
+  /** Certificates that are accepted no longer: a revocation list of the authority. */
+  readonly crl?: string | Buffer;
+}
+
+export type SecureOptions = ClusterKeyOptions | CertificateOptions;
+
 type Check = (value: unknown) => string | undefined;
 
 const CHECKS: { readonly [K in keyof Required<StartOptions>]: Check } = {
   name: (value) =>
-    typeof value === "string" && NAME.test(value) ? undefined : "is not 1 to 64 letters, digits, `.`, `_` or `-`",
+    typeof value === "string" && NODE_NAME.test(value) ? undefined : "is not 1 to 64 letters, digits, `.`, `_` or `-`",
   listen: (value) => (isAddress(value, true) ? undefined : 'is not "host:port" or "port"'),
   advertise: (value) => (isAddress(value, false) ? undefined : 'is not "host:port"'),
   seeds: (value) => (isSeeds(value) ? undefined : 'is not a list of "host:port", nor one DNS name'),
@@ -47,6 +76,8 @@ const CHECKS: { readonly [K in keyof Required<StartOptions>]: Check } = {
     value === false || (typeof value === "string" && value !== "") ? undefined : "is neither a directory nor false",
   failureTimeoutMs: (value) => whole(value, 100, 600_000),
   directorySize: (value) => whole(value, 1, 15),
+  secure: secureProblem,
+  insecure: (value) => (typeof value === "boolean" ? undefined : "is neither true nor false"),
   signal: (value) => (value instanceof AbortSignal ? undefined : "is not an AbortSignal"),
   log: (value) => (typeof value === "function" ? undefined : "is not a function"),
   history: (value) =>
@@ -55,7 +86,7 @@ const CHECKS: { readonly [K in keyof Required<StartOptions>]: Check } = {
       : "is neither a function nor a directory",
 };
 
-const NAME = /^[A-Za-z0-9._-]{1,64}$/;
+export const NODE_NAME = /^[A-Za-z0-9._-]{1,64}$/;
 
 /** The options, known to be good. Throws `invalid-option`. */
 export function checkOptions(options: unknown): StartOptions {
@@ -72,6 +103,23 @@ export function checkOptions(options: unknown): StartOptions {
     if (problem !== undefined) throw new CoterieError("invalid-option", `start: \`${field}\` ${problem}`);
   }
   return options;
+}
+
+function secureProblem(value: unknown): string | undefined {
+  const shape = "is neither { clusterKey } nor { cert, key, ca, crl? }";
+  if (typeof value !== "object" || value === null) return shape;
+  const fields = Object.keys(value);
+  const given = Object.values(value);
+  if (fields.length === 1 && fields[0] === "clusterKey") {
+    const keys = [given[0]].flat();
+    const areKeys = keys.length > 0 && keys.every((key) => typeof key === "string" || key instanceof Uint8Array);
+    return areKeys ? undefined : "has a `clusterKey` that is neither text nor bytes, nor a list of such";
+  }
+  const known = ["cert", "key", "ca", "crl"];
+  const isWhole = known.slice(0, 3).every((field) => fields.includes(field));
+  if (!isWhole || !fields.every((field) => known.includes(field))) return shape;
+  const arePems = given.every((each) => each === undefined || typeof each === "string" || Buffer.isBuffer(each));
+  return arePems ? undefined : "has a field that is neither a path nor PEM";
 }
 
 function isAddress(value: unknown, portAlone: boolean): boolean {

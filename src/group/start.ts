@@ -14,6 +14,7 @@ import { Incarnation, NameTakenError } from "../runtime/incarnation.ts";
 import { realTimers } from "../runtime/real-clock.ts";
 import { type IncarnationListener, RunningNode } from "../runtime/running-node.ts";
 import { ListenError, parseAddress } from "../runtime/tcp/address.ts";
+import { certifiedName, checkName, guardOf } from "./credentials.ts";
 import { consoleLog, type Log } from "./diagnostics.ts";
 import { CoterieError, describe } from "./errors.ts";
 import { createNode, type Node } from "./node.ts";
@@ -21,6 +22,8 @@ import { checkOptions, type StartOptions } from "./options.ts";
 
 const FAILURE_TIMEOUT_MS = 3000;
 const DIRECTORY_SIZE = 5;
+/** Refusals that an operator must look at. */
+const LOUD_REFUSALS: readonly unknown[] = ["foreign-cluster", "version", "unproven"];
 /** A node that was told where to look and finds nobody for so long gives up. */
 const START_TIMEOUT_MS = 30_000;
 /** Names a directory for histories, for programs that do not say. */
@@ -28,7 +31,8 @@ const HISTORY_VARIABLE = "COTERIE_HISTORY";
 
 /**
  * Starts a node: it finds the cluster, or founds it, and resolves when it is a part of it. Rejects with a CoterieError:
- * `invalid-option`, `name-taken`, `port-in-use`, `unreachable`, `foreign-cluster`, `version-mismatch`, `aborted`.
+ * `invalid-option`, `insecure`, `name-taken`, `port-in-use`, `unreachable`, `unproven`, `foreign-cluster`,
+ * `version-mismatch`, `aborted`.
  */
 export async function start(options: StartOptions = {}): Promise<Node> {
   const checked = checkOptions(options);
@@ -83,10 +87,13 @@ function openNode(
   const { host, port } = listenAddress(options.listen);
   const noticed = (what: string, detail: Readonly<Record<string, unknown>>): void => {
     if (typeof detail["refusal"] === "string") refusals.set(detail["refusal"], String(detail["address"]));
-    const isLoud = detail["refusal"] === "foreign-cluster" || detail["refusal"] === "version";
+    const isLoud = LOUD_REFUSALS.includes(detail["refusal"]);
     log({ level: isLoud ? "error" : "debug", code: what.replaceAll(" ", "-"), message: `${what}: ${text(detail)}` });
   };
-  const { name = defaultName(), failureTimeoutMs = FAILURE_TIMEOUT_MS } = options;
+  const advertised = options.advertise === undefined ? [] : [parseAddress(options.advertise)?.host ?? ""];
+  const guard = guardOf(options, [host, ...advertised]);
+  const { name = certifiedName(options) ?? defaultName(), failureTimeoutMs = FAILURE_TIMEOUT_MS } = options;
+  checkName(options, name);
   const incarnation = {
     name,
     host,
@@ -94,6 +101,7 @@ function openNode(
     failureTimeoutMs,
     directorySize: options.directorySize ?? DIRECTORY_SIZE,
     history,
+    guard,
     discover: (record: NodeRecord) => discover(options, record),
   };
   let lastPort = port;
@@ -142,6 +150,9 @@ function startError(
   if (!timedOut) return problem;
   const version = refusals.get("version");
   if (version !== undefined) return new CoterieError("version-mismatch", `start: ${version} speaks another version`);
+  const unproven = refusals.get("unproven");
+  if (unproven !== undefined)
+    return new CoterieError("unproven", `start: ${unproven} and this node do not trust each other`);
   const foreign = refusals.get("foreign-cluster");
   if (foreign !== undefined) return new CoterieError("foreign-cluster", `start: ${foreign} is in another cluster`);
   const seeds = options.seeds ?? "the nodes of this machine";

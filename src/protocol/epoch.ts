@@ -192,6 +192,15 @@ export class Epoch {
     return true;
   }
 
+  /**
+   * A packet of a frozen epoch, from this member's log or fetched in its place; its own, too, of which others may hold more.
+   * False when it is not the next of its stream.
+   */
+  regain(packet: Packet): boolean {
+    assert(this.#frozen, "only a frozen epoch is completed");
+    return this.#streams[packet.sender]?.accept(packet) === "next";
+  }
+
   receiveRow(from: number, row: Row): void {
     if (this.#frozen) return;
     if (this.#stability.raiseRow(from, row)) this.#advance();

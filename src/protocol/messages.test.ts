@@ -34,7 +34,7 @@ const step: Step = {
   epochSecret: Uint8Array.from([1, 2]),
 };
 const requests: readonly DirectoryRequest[] = [
-  { requester: a, number: 1, command: { kind: "join", groups: [{ name: "g", digest: "d", durable: false }] } },
+  { requester: a, number: 1, command: { kind: "join", groups: [{ name: "g", digest: "d" }] } },
   { requester: a, number: 2, command: { kind: "leave", groups: [1, 2] } },
   { requester: b, number: 3, command: { kind: "synced", group: 1, target: 5 } },
   { requester: b, number: 4, command: { kind: "forget", name: "g", group: 1 } },
@@ -42,7 +42,7 @@ const requests: readonly DirectoryRequest[] = [
 const addressed = { group: 1, directoryIndex: 300, target: 5 };
 
 const examples: { readonly [K in Message["kind"]]: Extract<Message, { readonly kind: K }> } = {
-  joinCluster: { kind: "joinCluster", node, linked: ["a#00000001"] },
+  joinCluster: { kind: "joinCluster", node, linked: ["a#00000001"], left: 6 },
   joinRefused: { kind: "joinRefused", code: "closing", detail: "why" },
   clusterHint: { kind: "clusterHint", nodes: [node] },
   leaveCluster: { kind: "leaveCluster" },

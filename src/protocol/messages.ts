@@ -30,13 +30,12 @@ export const proposal = record({ view: clusterView, cut: row, leavers: nodeIds, 
 export type Proposal = Laid<typeof proposal>;
 
 export const directoryCommand = union({
-  join: { groups: list(record({ name: text(256), digest: text(128), durable: flag }), 1024) },
+  join: { groups: list(record({ name: text(256), digest: text(128) }), 1024) },
   leave: { groups: list(u32, 1024) },
   synced: { group: u32, target: u32 },
   forget: { name: text(256), group: u32 },
   exclude: { group: u32, target: u32, members: nodeIds },
   slow: { group: u32, target: u32, member: nodeId, isSlow: flag },
-  renew: { group: u32, target: u32 },
 });
 export type DirectoryCommand = Laid<typeof directoryCommand>;
 
@@ -68,8 +67,8 @@ export const seenStep = record({ ballot: u32, step });
 export type SeenStep = Laid<typeof seenStep>;
 
 export const message = union({
-  // Cluster membership: see membership/cluster.ts.
-  joinCluster: { node: nodeRecord, linked: nodeIds },
+  // Cluster membership: see membership/cluster.ts. `left`: the view in which its disk was left; 0 for none.
+  joinCluster: { node: nodeRecord, linked: nodeIds, left: u32 },
   joinRefused: { code: word("name-taken", "closing"), detail: text(300) },
   clusterHint: { nodes: list(nodeRecord, NODES_MAX) },
   leaveCluster: {},

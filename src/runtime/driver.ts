@@ -5,9 +5,9 @@
 
 import type { ClusterStatus } from "../protocol/effects.ts";
 import { type Effect, Effects, type JoinRefusal } from "../protocol/effects.ts";
-import { GroupsMemory, type Remains } from "../protocol/groups-memory.ts";
 import type { HistoryEvent, HistorySink } from "../protocol/history.ts";
-import { groupOf, type JournalRecord, parseRecord, recordFrame } from "../protocol/journal-records.ts";
+import { parseRecord, recordFrame } from "../protocol/journal-records.ts";
+import { ClusterMemory } from "../protocol/membership/memory.ts";
 import type { Message } from "../protocol/messages.ts";
 import { Process } from "../protocol/process.ts";
 import type { Bounds, Timing } from "../protocol/timing.ts";
@@ -77,8 +77,6 @@ interface PendingJoin {
 
 /** A turn that keeps making work for itself is cut here; the rest is done in the next. */
 const ROUNDS_MAX = 8;
-/** Of the log that is read at once. */
-const RECALL_BYTES = 1024 * 1024;
 
 export class Driver implements NetworkSink {
   readonly #options: DriverOptions;
@@ -110,7 +108,7 @@ export class Driver implements NetworkSink {
     const recordsHistory = history !== undefined;
     const now = clock.now();
     this.#process = new Process(
-      { self, timing, bounds, directorySize, mintCluster, recordsHistory, logNext: log?.next, remains: remainsIn(log) },
+      { self, timing, bounds, directorySize, mintCluster, recordsHistory, log: log && recall(log) },
       this.#effects,
       now,
     );
@@ -154,6 +152,13 @@ export class Driver implements NetworkSink {
     this.#clock.requestTurn();
   }
 
+  /** Takes up what the node's disk remembers of its cluster; whoever admits nodes to it has been asked. */
+  recover(): void {
+    this.#admission = "given";
+    this.#process.cluster.recover();
+    this.#clock.requestTurn();
+  }
+
   /**
    * Joins several groups in one atomic step. `done` tells of a refusal, or that the directory has let the node in; each
    * application hears `joined` once its state is there. The returned function gives the joins up.
@@ -166,13 +171,12 @@ export class Driver implements NetworkSink {
       return () => {};
     }
     for (const { name, application } of requests) this.#memberships.expect(name, application);
-    const number = this.#process.join(requests.map(({ name, digest, durable }) => ({ name, digest, durable })));
+    const number = this.#process.join(requests.map(({ name, digest }) => ({ name, digest })));
     this.#joins.set(number, { requests, done });
     this.#clock.requestTurn();
     return () => {
       for (const { name } of requests) this.#memberships.forget(name);
       this.#joins.delete(number);
-      this.#process.cancelJoin(number);
     };
   }
 
@@ -221,7 +225,7 @@ export class Driver implements NetworkSink {
   // What the network tells.
 
   identity(): { readonly record: NodeRecord; readonly cluster: string } {
-    return { record: this.#options.self, cluster: this.#process.cluster.view?.cluster ?? "" };
+    return { record: this.#options.self, cluster: this.#process.cluster.cluster };
   }
 
   report(): string {
@@ -230,7 +234,7 @@ export class Driver implements NetworkSink {
     const report: NodeReport = {
       id: self,
       address: this.#options.self.address,
-      cluster: view?.cluster ?? "",
+      cluster: this.#process.cluster.cluster,
       status: this.#status,
       detail: this.#statusDetail,
       view:
@@ -250,9 +254,9 @@ export class Driver implements NetworkSink {
   }
 
   admit(peer: NodeRecord, cluster: string): Refusal | undefined {
-    const own = this.#process.cluster.view?.cluster;
+    const own = this.#process.cluster.cluster;
     if (peer.id === this.#options.self.id) return "same-id";
-    if (own !== undefined && cluster !== "" && cluster !== own) return "foreign-cluster";
+    if (own !== "" && cluster !== "" && cluster !== own) return "foreign-cluster";
     if (this.#process.cluster.hasRemoved(peer.id)) return "excluded";
     if (this.#status === "closed") return "closing";
     return undefined;
@@ -271,8 +275,8 @@ export class Driver implements NetworkSink {
 
   /** A node joins one cluster: the first that it meets, or, if that does not take it in, another after a while. */
   #isOurs(cluster: string): boolean {
-    const own = this.#process.cluster.view?.cluster;
-    if (cluster === "" || own !== undefined) return cluster === "" || cluster === own;
+    const own = this.#process.cluster.cluster;
+    if (cluster === "" || own !== "") return cluster === "" || cluster === own;
     const now = this.#clock.now();
     const { failureTimeoutMs } = this.#options.timing;
     if (this.#wooed === undefined || now - this.#wooed.since > failureTimeoutMs * 2)
@@ -371,9 +375,6 @@ export class Driver implements NetworkSink {
       case "forget":
         this.#options.log?.truncate(effect.below);
         break;
-      case "recall":
-        this.#recall(effect.group, effect.from);
-        break;
       case "status":
         this.#statusChanged(effect.status, effect.detail);
         break;
@@ -405,22 +406,6 @@ export class Driver implements NetworkSink {
       default:
         this.#memberships.perform(effect);
     }
-  }
-
-  /** The next records of the log that are about this group. */
-  #recall(group: number, from: number): void {
-    const { log } = this.#options;
-    const records: JournalRecord[] = [];
-    let bytes = 0;
-    let next = from;
-    for (const frame of log?.read(from) ?? []) {
-      next++;
-      bytes += frame.length;
-      const record = parseRecord(frame);
-      if (record !== undefined && groupOf(record) === group) records.push(record);
-      if (bytes >= RECALL_BYTES) break;
-    }
-    this.#process.recalled(group, records, next === from || next >= (log?.durable ?? 0) ? undefined : next);
   }
 
   #link(peer: NodeRecord): void {
@@ -467,17 +452,16 @@ export class Driver implements NetworkSink {
   }
 }
 
-/** What the log says of durable groups. */
-function remainsIn(log: Log | undefined): ReadonlyMap<number, Remains> | undefined {
-  if (log === undefined) return undefined;
-  const memory = new GroupsMemory();
+/** What the node's log says. */
+function recall(log: Log): { readonly next: number; readonly cluster: ClusterMemory } {
+  const cluster = new ClusterMemory();
   let position = log.floor;
-  for (const frame of log.read(log.floor)) {
+  for (const frame of log.read(position)) {
     const record = parseRecord(frame);
-    if (record !== undefined) memory.add(position, record);
+    if (record !== undefined) cluster.add(position, record);
     position++;
   }
-  return memory.remains();
+  return { next: log.next, cluster };
 }
 
 function hex(word: number): string {

@@ -11,6 +11,7 @@ import { Driver } from "./driver.ts";
 import { Liveness } from "./liveness.ts";
 import { RealClock } from "./real-clock.ts";
 import type { Embodiment, IncarnationListener } from "./running-node.ts";
+import type { Guard } from "./secure/guard.ts";
 import { formatAddress } from "./tcp/address.ts";
 import { TcpNetwork } from "./tcp/network.ts";
 
@@ -23,6 +24,8 @@ export interface IncarnationOptions {
   readonly failureTimeoutMs: number;
   readonly directorySize: number;
   readonly history: HistorySink | undefined;
+  /** Stands before every connection; without it whoever reaches this node is believed. */
+  readonly guard: Guard | undefined;
   readonly discover: (record: NodeRecord) => Promise<Discovery>;
 }
 
@@ -90,11 +93,11 @@ export class Incarnation implements Embodiment {
   }
 
   static async open(options: IncarnationOptions, listener: IncarnationListener): Promise<Incarnation> {
-    const { host, port } = options;
+    const { host, port, guard } = options;
     const liveness = await Liveness.start({ host });
     let network: TcpNetwork | undefined;
     try {
-      network = await TcpNetwork.listen({ host, port, liveness });
+      network = await TcpNetwork.listen({ host, port, liveness, guard });
       const address = options.advertise ?? formatAddress(network.host, network.port);
       const id = `${options.name}#${randomBytes(4).toString("hex")}`;
       const record: NodeRecord = { id, address, livenessPort: liveness.port, features: 0, disk: "" };

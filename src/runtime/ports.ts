@@ -43,7 +43,7 @@ export type Evidence =
   | "broken";
 
 /** Why a node refuses another at the handshake. */
-export type Refusal = "foreign-cluster" | "version" | "excluded" | "closing" | "same-id";
+export type Refusal = "foreign-cluster" | "version" | "excluded" | "closing" | "same-id" | "unproven";
 
 /** What the network tells the driver. Calls come one at a time, never from within a call of `Network`. */
 export interface NetworkSink {

@@ -27,8 +27,8 @@ const clusterMutants: readonly Mutant[] = [
     name: "leaver-stays",
     violates: "M1",
     file: SUCCESSION,
-    find: "if (isNodeOf(view, this.#self))\n            this.#enter(decided);",
-    replace: "if (true)\n            this.#enter(decided);",
+    find: "if (isNodeOf(view, this.#self))\n            this.#enter(installation);",
+    replace: "if (true)\n            this.#enter(installation);",
     why: "A5: a leaver enters the view that goes on without it instead of handing over.",
   },
   {

@@ -9,6 +9,7 @@ import type { HistoryEvent } from "../protocol/history.ts";
 import { BOUNDS, type Bounds, timing } from "../protocol/timing.ts";
 import type { ClusterView, NodeId, NodeRecord } from "../protocol/view.ts";
 import { Driver, type DriverListener } from "../runtime/driver.ts";
+import { logName } from "../runtime/log/batch.ts";
 import { Log } from "../runtime/log/log.ts";
 import type { Clock } from "../runtime/ports.ts";
 import { Counter, MessageNames } from "./counter.ts";
@@ -20,10 +21,10 @@ export interface WorldOptions {
   readonly failureTimeoutMs?: number;
   readonly directorySize?: number;
   readonly bounds?: Partial<Bounds>;
+  /** Nodes have disks, which outlive their incarnations. */
+  readonly durable?: boolean;
   /** Members accuse those who have held senders back for so long; default: never. */
   readonly slowAfterMs?: number;
-  /** Hosts have disks, and groups are durable. */
-  readonly disks?: boolean;
 }
 
 interface Event {
@@ -32,14 +33,13 @@ interface Event {
 }
 
 const TURN_MS = 0.1;
+const SEGMENT_BYTES = 64 * 1024;
+const WAITING_BYTES_MAX = 1024 * 1024;
+const DISK_MS_PER_BYTE = 1e-6;
 const EVENTS_MAX = 3_000_000;
 const EVENTS_PER_MS_MAX = 10;
 /** How long a process goes on after it has left or was excluded. */
 const GOING_MS = 200;
-/** A disk takes so long for a write, and longer for a long one. */
-const DISK_MS = 1;
-const DISK_BYTES_PER_MS = 200_000;
-const LOG_OPTIONS = { segmentBytes: 256 * 1024, waitingBytesMax: 64 * 1024 * 1024 };
 /** How long the last frames of a host that crashes in the midst of a turn may take. */
 const LAST_WORDS_MS = 5;
 
@@ -48,17 +48,18 @@ export class Host {
   readonly name: string;
   readonly groups = new Map<string, Counter>();
   driver: Driver | undefined;
-  /** It outlives the host's processes. */
-  disk: SimulatedDisk | undefined;
   id: NodeId = "";
   status: ClusterStatus = "closed";
   view: ClusterView | undefined;
   /** Until when the process is stopped, or its event loop blocked. */
   pausedUntil = 0;
   closing = false;
+  /** What is left of one incarnation for the next, in a world of durable nodes. */
+  readonly disk: SimulatedDisk | undefined;
 
-  constructor(name: string) {
+  constructor(name: string, disk?: SimulatedDisk) {
     this.name = name;
+    this.disk = disk;
   }
 
   get running(): boolean {
@@ -159,19 +160,21 @@ export class World {
    * told what becomes of it, and stops it when it has left or was excluded; without one it stops by itself.
    */
   start(name: string, how: "found" | "join" | readonly string[] = "join", owner?: DriverListener): Host {
-    const host = this.hosts.get(name) ?? new Host(name);
+    const host =
+      this.hosts.get(name) ?? new Host(name, this.#options.durable === true ? this.#diskOf(name) : undefined);
     this.hosts.set(name, host);
     if (host.running) return host;
     const id = `${name}#${this.random.word().toString(16).padStart(8, "0")}`;
-    const isCurrent = (): boolean => host.id === id && host.running;
-    const log = this.#options.disks === true ? this.#openLog(host, isCurrent) : undefined;
-    const self: NodeRecord = { id, address: name, livenessPort: 0, features: 0, disk: diskName(log) };
+    const log = this.#logOf(host, id);
+    const disk = log === undefined ? "" : logName(log.id);
+    const self: NodeRecord = { id, address: name, livenessPort: 0, features: 0, disk };
     const { failureTimeoutMs = 3000, directorySize = 5, bounds } = this.#options;
     host.id = id;
     host.view = undefined;
     host.status = "joining";
     host.pausedUntil = 0;
     host.closing = false;
+    const isCurrent = (): boolean => host.id === id && host.running;
     const options = {
       self,
       timing: timing(failureTimeoutMs),
@@ -202,6 +205,7 @@ export class World {
     );
     host.driver = driver;
     driver.attach(this.fabric.attach(self, driver));
+    driver.recover();
     if (how === "found") driver.foundAlone(this.random.word().toString(16));
     else this.#seek(host, isCurrent, Array.isArray(how) ? how : undefined);
     return host;
@@ -224,12 +228,9 @@ export class World {
       },
     });
     host.groups.set(group, counter);
-    host.driver?.join(
-      [{ name: group, digest: "d", durable: this.#options.disks === true, application: counter }],
-      (refusal) => {
-        if (refusal !== undefined && host.groups.get(group) === counter) host.groups.delete(group);
-      },
-    );
+    host.driver?.join([{ name: group, digest: "d", application: counter }], (refusal) => {
+      if (refusal !== undefined && host.groups.get(group) === counter) host.groups.delete(group);
+    });
     return counter;
   }
 
@@ -292,21 +293,31 @@ export class World {
   #stop(host: Host): void {
     host.driver?.abandon();
     host.driver = undefined;
+    // What it has not been told to be on disk may be there or not, also when it ends in good order.
     host.disk?.crash();
     host.status = "closed";
     host.groups.clear();
     this.fabric.crash(host.id);
   }
 
-  /** The log on the host's disk, as an earlier process of it has left it. */
-  #openLog(host: Host, isCurrent: () => boolean): Log {
-    host.disk ??= new SimulatedDisk({
-      later: (bytes, action) => this.after(DISK_MS + bytes / DISK_BYTES_PER_MS, action),
-      random: this.random.fork(),
-    });
-    const options = { ...LOG_OPTIONS, id: [this.random.word(), this.random.word()] as const };
+  #diskOf(name: string): SimulatedDisk {
+    const random = this.random.fork();
+    const later = (bytes: number, action: () => void): void => {
+      const latencyMs = random.chance(0.02) ? random.between(10, 60) : 0.1 + random.fraction() * 2;
+      this.at(this.now + latencyMs + bytes * DISK_MS_PER_BYTE, action, name);
+    };
+    return new SimulatedDisk({ later, random });
+  }
+
+  /** The log on the host's disk, as this incarnation finds it. */
+  #logOf(host: Host, id: NodeId): Log | undefined {
+    if (host.disk === undefined) return undefined;
+    const words = [this.random.word(), this.random.word()] as const;
+    const options = { segmentBytes: SEGMENT_BYTES, waitingBytesMax: WAITING_BYTES_MAX, id: words };
     return new Log(host.disk, options, {
-      persisted: (upTo) => isCurrent() && host.driver?.persisted(upTo),
+      persisted: (upTo) => {
+        if (host.id === id) host.driver?.persisted(upTo);
+      },
       statusChanged: () => {},
       room: () => {},
       damaged: () => {},
@@ -375,11 +386,6 @@ export class World {
       });
     }
   }
-}
-
-/** What views call the disk of a node with this log. */
-function diskName(log: Log | undefined): string {
-  return log === undefined ? "" : log.id.map((word) => word.toString(16).padStart(8, "0")).join("");
 }
 
 /** A running hash of events, which differs whenever events differ in kind, time, place or subject. */

@@ -4,6 +4,7 @@
  */
 import { resolve } from "node:path";
 import type { Command } from "commander";
+import { CLUSTER_KEY_VARIABLE, keyGuard } from "../../group/credentials.ts";
 import { CoterieError } from "../../group/errors.ts";
 import { nodeName } from "../../protocol/view.ts";
 import { DiscoveryError } from "../../runtime/discovery/discovery.ts";
@@ -18,6 +19,7 @@ import { survey } from "./survey.ts";
 interface Options {
   readonly discovery?: string;
   readonly seeds?: readonly string[];
+  readonly clusterKey?: string;
   readonly json?: boolean;
 }
 
@@ -27,6 +29,7 @@ export function addStatus(program: Command): void {
     .description("Show the nodes of this machine, or at some addresses: their view, their groups, how they are.")
     .option("--discovery <directory>", "the directory in which the nodes find each other", defaultDirectory("default"))
     .option("--seeds <addresses>", 'ask at these addresses instead, "host:port,host:port"', addressList)
+    .option("--cluster-key <file>", `the cluster's key or its file; default: ${CLUSTER_KEY_VARIABLE}`)
     .option("--json", "print one JSON object")
     .addHelpText("after", exitHelp("there is no cluster, or a node does not answer or serve"))
     .action(async (options: Options) => {
@@ -43,11 +46,14 @@ function addressList(text: string): readonly string[] {
   });
 }
 
-async function status({ discovery = "", seeds, json = false }: Options): Promise<Exit> {
+async function status(options: Options): Promise<Exit> {
+  const { discovery = "", seeds, json = false } = options;
+  const key = options.clusterKey ?? process.env[CLUSTER_KEY_VARIABLE];
+  const guard = key === undefined || key === "" ? undefined : keyGuard(key, "--cluster-key");
   const output = new Output(json);
   const where = seeds === undefined ? resolve(discovery) : seeds.join(", ");
   const known = seeds === undefined ? await livingResidents(discovery) : { living: [], gone: 0 };
-  const clusters = clustersOf(await survey(known.living, seeds ?? []));
+  const clusters = clustersOf(await survey(known.living, seeds ?? [], guard));
   const hasCluster = clusters.some(({ cluster }) => cluster !== "");
   const ok = hasCluster && clusters.every(isSound);
   output.record({ where, ok, clusters });

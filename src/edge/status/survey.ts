@@ -5,6 +5,7 @@
 import type { NodeId } from "../../protocol/view.ts";
 import type { Resident } from "../../runtime/discovery/rendezvous.ts";
 import type { NodeReport } from "../../runtime/driver.ts";
+import type { Guard } from "../../runtime/secure/guard.ts";
 import { parseAddress } from "../../runtime/tcp/address.ts";
 import { inquire } from "../../runtime/tcp/inquire.ts";
 
@@ -34,12 +35,13 @@ const NODES_MAX = 1000;
 export async function survey(
   residents: readonly Resident[],
   addresses: readonly string[],
+  guard: Guard | undefined,
 ): Promise<readonly SeenNode[]> {
   const seen = new Map<string, SeenNode>();
   let unasked = new Map<string, Known>(addresses.map((address) => [address, { id: "" }]));
   for (const { address, id, pid, cluster } of residents) unasked.set(address, { id, pid, cluster });
   while (unasked.size > 0 && seen.size < NODES_MAX) {
-    const asked = [...unasked].map(([address, known]) => ask(address, known));
+    const asked = [...unasked].map(([address, known]) => ask(address, known, guard));
     const answers = await Promise.all(asked);
     for (const node of answers) seen.set(node.address, node);
     unasked = named(answers, seen);
@@ -58,11 +60,11 @@ function named(answers: readonly SeenNode[], seen: ReadonlyMap<string, SeenNode>
   return found;
 }
 
-async function ask(address: string, { id, pid, cluster = "" }: Known): Promise<SeenNode> {
+async function ask(address: string, { id, pid, cluster = "" }: Known, guard: Guard | undefined): Promise<SeenNode> {
   const target = parseAddress(address);
   if (target === undefined) return { id, address, pid, cluster, report: undefined, problem: "not an address" };
   try {
-    const report = JSON.parse(await inquire(target, ANSWER_MS_MAX)) as NodeReport;
+    const report = JSON.parse(await inquire(target, ANSWER_MS_MAX, guard)) as NodeReport;
     // Somebody else may have taken the address of a node that is gone.
     return {
       id: report.id,

@@ -44,11 +44,16 @@ class Acceptor implements AgreementHost {
       deliver: (packet: Packet): void => void this.delivered.push(textOf(packet)),
     };
     this.epoch = new Epoch(options, this.effects);
-    this.agreement = new Agreement(viewOf(members), id, this.epoch, this.effects, this);
+    this.agreement = new Agreement(viewOf(members), id, this.epoch, this.effects, VOLATILE, this);
   }
 
-  suspects(id: NodeId): boolean {
-    return this.suspected.has(id);
+  yieldsTo(proposer: NodeId): boolean {
+    const seniors = this.#members.slice(0, this.#members.indexOf(proposer));
+    return seniors.every((id) => id !== this.id && this.suspected.has(id));
+  }
+
+  tell(acceptors: readonly NodeId[], message: Message): void {
+    this.effects.broadcast(acceptors, message);
   }
 
   compose(): Pick<Proposal, "view" | "leavers"> | undefined {

@@ -9,13 +9,16 @@
  */
 import type { Effects } from "../effects.ts";
 import type { Epoch } from "../epoch.ts";
+import type { Records } from "../journal.ts";
 import { type Ballot, isLower, type Message, type Proposal, type Row } from "../messages.ts";
 import { type ClusterView, isQuorum, type NodeId } from "../view.ts";
 
 /** What an agreement asks of the node it belongs to. */
 export interface AgreementHost {
-  /** Whether this node suspects that one. */
-  suspects(id: NodeId): boolean;
+  /** A7: whether this acceptor leaves it to that one to propose: it suspects all that come before it. */
+  yieldsTo(proposer: NodeId): boolean;
+  /** Sends to those who speak for these acceptors. */
+  tell(acceptors: readonly NodeId[], message: Message): void;
   /** The successor that this node would propose now, and who leaves by it; undefined when none can be proposed. */
   compose(): Pick<Proposal, "view" | "leavers"> | undefined;
   /** The proposal is decided, and this node knows first. */
@@ -29,29 +32,49 @@ type Attempt =
   | { readonly phase: "prepare"; readonly ballot: Ballot; readonly promises: Map<NodeId, Promise1> }
   | { readonly phase: "accept"; readonly ballot: Ballot; readonly proposal: Proposal; readonly accepted: Set<NodeId> };
 
-const NO_BALLOT: Ballot = { round: 0, proposer: "" };
+/** What an acceptor must not forget while the successor of its view is open: its disk remembers it over a restart (A1). */
+export interface Pledge {
+  readonly promised: Ballot;
+  readonly accepted: { readonly ballot: Ballot; readonly proposal: Proposal } | undefined;
+}
+
+export const NO_BALLOT: Ballot = { round: 0, proposer: "" };
+export const NO_PLEDGE: Pledge = { promised: NO_BALLOT, accepted: undefined };
 
 export class Agreement {
   readonly view: ClusterView;
   readonly #self: NodeId;
   readonly #epoch: Epoch;
   readonly #effects: Effects;
+  readonly #journal: Records;
   readonly #host: AgreementHost;
   /** As acceptor. */
-  #promised: Ballot = NO_BALLOT;
-  #accepted: { readonly ballot: Ballot; readonly proposal: Proposal } | undefined;
+  #promised: Ballot;
+  #accepted: Pledge["accepted"];
   /** An accept that waits until its cut is held, and its proposer. */
   #accepting: { readonly ballot: Ballot; readonly proposal: Proposal } | undefined;
   /** As proposer. */
   #attempt: Attempt | undefined;
   #round = 0;
 
-  constructor(view: ClusterView, self: NodeId, epoch: Epoch, effects: Effects, host: AgreementHost) {
+  /** `self`: the acceptor that this node speaks for; `pledge`: what that one has promised and accepted before. */
+  constructor(
+    view: ClusterView,
+    self: NodeId,
+    epoch: Epoch,
+    effects: Effects,
+    journal: Records,
+    host: AgreementHost,
+    pledge: Pledge = NO_PLEDGE,
+  ) {
     this.view = view;
     this.#self = self;
     this.#epoch = epoch;
     this.#effects = effects;
+    this.#journal = journal;
     this.#host = host;
+    this.#promised = pledge.promised;
+    this.#accepted = pledge.accepted;
   }
 
   get proposing(): boolean {
@@ -79,8 +102,8 @@ export class Agreement {
     if (!this.view.acceptors.includes(from)) return;
     switch (message.kind) {
       case "prevote":
-        if (this.#grantsPrevote(from)) {
-          this.#effects.send(from, { kind: "prevoteGranted", view: this.view.number, round: message.round });
+        if (this.#host.yieldsTo(from)) {
+          this.#host.tell([from], { kind: "prevoteGranted", view: this.view.number, round: message.round });
         }
         break;
       case "prevoteGranted":
@@ -112,16 +135,15 @@ export class Agreement {
     this.#accepting = undefined;
     this.#accepted = accepting;
     const { ballot, proposal } = accepting;
-    this.#effects.perform({ kind: "accepted", number: proposal.view.number, proposal: proposalDigest(proposal) });
-    if (ballot.proposer === this.#self) this.#acceptedBy(this.#self, ballot);
-    else this.#effects.send(ballot.proposer, { kind: "accepted", view: this.view.number, ballot });
-  }
-
-  /** A7: yes only to a proposer all of whose seniors this acceptor suspects too. */
-  #grantsPrevote(proposer: NodeId): boolean {
-    const { acceptors } = this.view;
-    const rank = acceptors.indexOf(proposer);
-    return acceptors.slice(0, rank).every((senior) => senior !== this.#self && this.#host.suspects(senior));
+    const view = this.view.number;
+    // E1: what was accepted, and all of its cut, is on disk before anybody hears of it.
+    this.#epoch.keep(proposal.cut);
+    this.#journal.write({ kind: "accepted", view, ballot, proposal });
+    this.#journal.after(() => {
+      this.#effects.perform({ kind: "accepted", number: proposal.view.number, proposal: proposalDigest(proposal) });
+      if (ballot.proposer === this.#self) this.#acceptedBy(this.#self, ballot);
+      else this.#host.tell([ballot.proposer], { kind: "accepted", view, ballot });
+    });
   }
 
   #prevoteGranted(from: NodeId, round: number): void {
@@ -131,13 +153,15 @@ export class Agreement {
     if (!isQuorum(this.view.acceptors, (id) => attempt.granted.has(id))) return;
     const ballot = { round, proposer: this.#self };
     this.#attempt = { phase: "prepare", ballot, promises: new Map() };
-    this.#toAcceptors({ kind: "prepare", view: this.view.number, ballot });
+    // A2: once anybody has heard of a ballot, its proposer remembers it and uses a higher one after a restart.
+    this.#journal.write({ kind: "promise", view: this.view.number, ballot });
+    this.#journal.after(() => this.#toAcceptors({ kind: "prepare", view: this.view.number, ballot }));
     this.#prepare(this.#self, ballot);
   }
 
   #prepare(from: NodeId, ballot: Ballot): void {
     if (ballot.proposer !== from || !isLower(this.#promised, ballot)) {
-      this.#effects.send(from, { kind: "superseded", view: this.view.number, promised: this.#promised });
+      this.#host.tell([from], { kind: "superseded", view: this.view.number, promised: this.#promised });
       return;
     }
     this.#promised = ballot;
@@ -150,8 +174,11 @@ export class Agreement {
       held: this.#epoch.held(),
       accepted: this.#accepted,
     };
-    if (from === this.#self) this.#promise(from, promise);
-    else this.#effects.send(from, promise);
+    if (from !== this.#self) this.#journal.write({ kind: "promise", view: this.view.number, ballot });
+    this.#journal.after(() => {
+      if (from === this.#self) this.#promise(from, promise);
+      else this.#host.tell([from], promise);
+    });
   }
 
   #promise(from: NodeId, promise: Promise1): void {
@@ -194,7 +221,7 @@ export class Agreement {
 
   #accept(ballot: Ballot, proposal: Proposal): void {
     if (isLower(ballot, this.#promised)) {
-      this.#effects.send(ballot.proposer, { kind: "superseded", view: this.view.number, promised: this.#promised });
+      this.#host.tell([ballot.proposer], { kind: "superseded", view: this.view.number, promised: this.#promised });
       return;
     }
     this.#promised = ballot;
@@ -203,7 +230,7 @@ export class Agreement {
     const from = proposal.holders.find((holder) => holder !== this.#self) ?? ballot.proposer;
     for (const gap of this.#epoch.gaps(proposal.cut)) {
       const { sender, from: first, to } = gap;
-      this.#effects.send(from, { kind: "fetch", group: 0, epoch: this.view.number, sender, from: first, to });
+      this.#host.tell([from], { kind: "fetch", group: 0, epoch: this.view.number, sender, from: first, to });
     }
     this.packetsCame();
   }
@@ -220,7 +247,7 @@ export class Agreement {
   }
 
   #toAcceptors(message: Message): void {
-    this.#effects.broadcast(
+    this.#host.tell(
       this.view.acceptors.filter((id) => id !== this.#self),
       message,
     );

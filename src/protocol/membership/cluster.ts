@@ -8,15 +8,20 @@
 import type { Packet } from "../../wire/packet.ts";
 import type { ClusterStatus, Effects } from "../effects.ts";
 import type { Epoch } from "../epoch.ts";
+import type { Journal } from "../journal.ts";
 import type { DirectoryCommand, Message, Proposal } from "../messages.ts";
 import type { Timing } from "../timing.ts";
 import { type ClusterView, isNodeOf, type NodeId, type NodeRecord, nodeName } from "../view.ts";
+import { NO_PLEDGE, type Pledge } from "./agreement.ts";
 import type { Directory } from "./directory.ts";
 import { DirectoryReplica, type DirectoryReplicaHost } from "./directory-replica.ts";
 import { FailureDetector } from "./failure-detector.ts";
 import { Joining } from "./joining.ts";
 import { Lease } from "./lease.ts";
+import { type ClusterMemory, type Installation, remember } from "./memory.ts";
 import { Reconfiguration } from "./reconfiguration.ts";
+import { RecoveredAcceptor } from "./recovered-acceptor.ts";
+import { Seats } from "./seats.ts";
 import { Succession, type SuccessionHost } from "./succession.ts";
 
 export interface ClusterOptions {
@@ -27,6 +32,9 @@ export interface ClusterOptions {
   /** Unpredictable in production: cluster ids. */
   readonly mintCluster: () => string;
   readonly recordsHistory: boolean;
+  readonly journal: Journal;
+  /** What this node's disk remembers of the cluster; undefined without one. */
+  readonly memory: ClusterMemory | undefined;
 }
 
 /** What the cluster tells the process it belongs to. */
@@ -47,8 +55,13 @@ export class Cluster implements SuccessionHost {
   readonly #detector: FailureDetector;
   readonly #reconfiguration: Reconfiguration;
   readonly #lease: Lease;
+  readonly #seats: Seats;
   /** Until the first view. */
   #joining: Joining | undefined;
+  /** Until then: the acceptor of an earlier view that this node's disk is. */
+  #recovered: RecoveredAcceptor | undefined;
+  /** The last view that the disk remembers. */
+  #left: ClusterView | undefined;
   #status: ClusterStatus = "joining";
   #now: number;
   readonly #linked = new Map<NodeId, NodeRecord>();
@@ -60,7 +73,7 @@ export class Cluster implements SuccessionHost {
   #heartbeatAt = 0;
 
   constructor(options: ClusterOptions, effects: Effects, host: ClusterHost, now: number) {
-    const { self, timing, directorySize, mintCluster, recordsHistory } = options;
+    const { self, timing, directorySize, mintCluster, recordsHistory, journal, memory } = options;
     const { failureTimeoutMs, leaseMs, attemptMs } = timing;
     this.#options = options;
     this.#self = self.id;
@@ -68,14 +81,18 @@ export class Cluster implements SuccessionHost {
     this.#host = host;
     this.#now = now;
     this.#replica = new DirectoryReplica({ self: self.id, leaseMs, recordsHistory }, effects, host);
-    this.#succession = new Succession(self.id, timing, this.#replica, effects, this);
+    this.#seats = new Seats(this.#linked);
+    const succession = { self: self.id, timing, journal, seats: this.#seats };
+    this.#succession = new Succession(succession, this.#replica, effects, this);
     this.#detector = new FailureDetector(timing, now);
     const wishes = { self: self.id, failureTimeoutMs, attemptMs, directorySize };
     this.#reconfiguration = new Reconfiguration(wishes, this.#detector, this.#linked, effects);
     this.#lease = new Lease(self.id, leaseMs);
     // A namesake that has just died is found out within the failure time; then the name is free.
     const patienceMs = failureTimeoutMs * 1.5;
-    this.#joining = new Joining({ self, patienceMs, mintCluster }, this.#linked, effects);
+    this.#joining = new Joining({ self, patienceMs, mintCluster, journal, memory }, this.#linked, effects);
+    this.#left = memory?.installed?.decided.view;
+    if (memory?.from !== undefined) journal.need(0, memory.from);
   }
 
   get status(): ClusterStatus {
@@ -88,6 +105,26 @@ export class Cluster implements SuccessionHost {
 
   get directory(): Directory {
     return this.#replica.directory;
+  }
+
+  /** The id of the cluster that this node is in, or that its disk has been in; "" for none. */
+  get cluster(): string {
+    return this.view?.cluster ?? this.#left?.cluster ?? "";
+  }
+
+  /** A8: whether this node's disk has taken part in founding a cluster: it founds no other. */
+  get isUsed(): boolean {
+    return this.#options.memory?.isUsed === true;
+  }
+
+  /** Where others of the last view that the disk remembers may be found. */
+  get rememberedAddresses(): readonly string[] {
+    return this.#left?.nodes.map(({ address }) => address) ?? [];
+  }
+
+  /** The acceptors without whom the cluster that this node has been in cannot go on. */
+  get awaitedAcceptors(): readonly NodeRecord[] {
+    return this.#recovered?.awaited ?? [];
   }
 
   get linked(): ReadonlyMap<NodeId, NodeRecord> {
@@ -122,14 +159,21 @@ export class Cluster implements SuccessionHost {
 
   /** Founds a cluster of this node alone. */
   foundAlone(cluster: string): void {
-    if (this.view !== undefined) return;
+    if (this.view !== undefined || this.isUsed) return;
     const { self } = this.#options;
     this.#succession.found({ cluster, number: 1, nodes: [self], acceptors: [self.id] });
   }
 
   /** Founds a cluster with the other founders, as soon as all are there. */
   foundWith(addresses: readonly string[]): void {
-    this.#found(this.#joining?.foundWith(addresses));
+    if (this.#left === undefined) this.#found(this.#joining?.foundWith(addresses));
+  }
+
+  /** Takes up what this node's disk remembers: it votes on the successor of the view that it was left in (E2). */
+  recover(): void {
+    const { memory } = this.#options;
+    if (this.view !== undefined || this.#recovered !== undefined || memory?.installed === undefined) return;
+    this.#revive(memory.installed, memory.pledge, memory.packets);
   }
 
   /** Orders a command; it is executed once, wherever the leadership goes meanwhile. Returns the request's number. */
@@ -167,6 +211,7 @@ export class Cluster implements SuccessionHost {
     this.#detector.linkDown(id, gone, now);
     this.#linked.delete(id);
     this.#joining?.linkDown(id, gone);
+    this.#recovered?.linkDown(id);
     if (!gone) return;
     this.#reconfiguration.joinerGone(id);
     // The others count this complaint, and need not wait for the next heartbeat to do so.
@@ -187,6 +232,10 @@ export class Cluster implements SuccessionHost {
   packet(from: NodeId, packet: Packet): void {
     const epoch = this.#epoch;
     const rank = this.#rankOf(from);
+    if (packet.epoch === this.#recovered?.view.number) {
+      this.#recovered.packet(packet);
+      return;
+    }
     if (packet.epoch > this.#number) this.#keepEarly(from, undefined, packet);
     if (epoch === undefined || rank < 0 || packet.epoch !== epoch.number) return;
     epoch.receive(rank, packet);
@@ -197,7 +246,7 @@ export class Cluster implements SuccessionHost {
     this.#passTime(now);
     switch (message.kind) {
       case "joinCluster":
-        this.#joinWanted(from, message.node, message.linked);
+        if (message.node.id === from) this.#joinWanted(message.node, message.linked, message.left);
         break;
       case "joinRefused":
         if (this.#joining?.refused(now) !== true) break;
@@ -218,11 +267,15 @@ export class Cluster implements SuccessionHost {
         break;
       case "excluded": {
         const { view } = this;
-        if (view === undefined || (view.cluster === message.cluster && message.view > view.number)) this.excluded();
+        // The view that this node's disk was left in is over: it comes in like any other.
+        if (this.#recovered !== undefined && message.view > this.#recovered.view.number) this.#recovered = undefined;
+        else if (view === undefined || (view.cluster === message.cluster && message.view > view.number))
+          this.excluded();
         break;
       }
       case "foundingCall":
-        if (this.#joining === undefined) this.#effects.send(from, { kind: "foundingVote", fresh: false });
+        if (this.#joining === undefined || this.#left !== undefined)
+          this.#effects.send(from, { kind: "foundingVote", fresh: false });
         else this.#joining.receive(from, message);
         break;
       case "foundingOffer":
@@ -231,7 +284,7 @@ export class Cluster implements SuccessionHost {
         this.#found(this.#joining?.receive(from, message));
         break;
       case "installCluster":
-        this.#succession.install(message.decided, message.snapshot);
+        this.#install(message.decided, message.snapshot);
         break;
       case "installedCluster":
         this.#succession.peerInstalled(from, message.view);
@@ -249,13 +302,16 @@ export class Cluster implements SuccessionHost {
         else if (this.#rankOf(from) >= 0) this.#epochOf(message.epoch)?.receiveRow(this.#rankOf(from), message.row);
         break;
       case "fetch":
+        this.#recovered?.receive(from, message, now);
         for (const packet of this.#epochOf(message.epoch)?.packets(message.sender, message.from, message.to) ?? []) {
           this.#effects.perform({ kind: "multicast", to: [from], packet });
         }
         break;
       default:
-        if (!("view" in message) || typeof message.view !== "number" || this.view === undefined) break;
-        if (message.view > this.#number) this.#keepEarly(from, message);
+        if (!("view" in message) || typeof message.view !== "number") break;
+        if (this.#recovered !== undefined) this.#recovered.receive(from, message, now);
+        else if (this.view === undefined) break;
+        else if (message.view > this.#number) this.#keepEarly(from, message);
         else this.#succession.agree(from, message.view, message);
     }
   }
@@ -266,6 +322,7 @@ export class Cluster implements SuccessionHost {
     this.#heartbeatAt = now + this.#options.timing.heartbeatMs;
     if (this.view === undefined) {
       this.#askToJoin();
+      this.#recovered?.consider(now);
       return;
     }
     this.#sendHeartbeat(this.#heartbeatTargets());
@@ -309,6 +366,8 @@ export class Cluster implements SuccessionHost {
 
   entered(view: ClusterView, proposal: string): void {
     this.#joining = undefined;
+    this.#recovered = undefined;
+    this.#left = undefined;
     this.#lease.begin(view, this.#now, this.#status !== "blocked");
     this.#reconfiguration.begin(view, this.#replica.leads);
     const others = view.nodes.map(({ id }) => id).filter((id) => id !== this.#self);
@@ -348,8 +407,11 @@ export class Cluster implements SuccessionHost {
     if (peer.id !== this.#self) this.#effects.perform({ kind: "link", peer });
   }
 
+  /** Of the acceptor that this node is, or speaks for. */
   #rankOf(id: NodeId): number {
-    return this.view?.acceptors.indexOf(id) ?? -1;
+    const { view } = this;
+    if (view === undefined) return -1;
+    return view.acceptors.indexOf(this.#seats.seat(view, id) ?? id);
   }
 
   /** The epoch, when it is this one; rows and fetches of another mean nothing here. */
@@ -368,18 +430,52 @@ export class Cluster implements SuccessionHost {
   }
 
   #askToJoin(): void {
-    if (!this.#leaving) this.#joining?.ask();
+    if (!this.#leaving) this.#joining?.ask(this.#left?.number ?? 0);
   }
 
-  #joinWanted(from: NodeId, node: NodeRecord, linked: readonly NodeId[]): void {
+  #joinWanted(node: NodeRecord, linked: readonly NodeId[], left: number): void {
     const { view } = this;
-    if (view === undefined || node.id !== from) return;
-    if (isNodeOf(view, from)) {
-      this.#succession.sendInstalled(from);
+    if (view === undefined) {
+      this.#recovered?.joinWanted(node, linked, left, this.#now);
       return;
     }
-    this.#reconfiguration.joinWanted(node, linked, this.#succession, this.#now);
+    if (isNodeOf(view, node.id)) {
+      this.#succession.sendInstalled(node.id);
+      return;
+    }
+    const before = this.#seats.seat(view, node.id);
+    if (before !== undefined) {
+      // Two processes never run on one disk, so the earlier one has ended.
+      this.#detector.linkDown(before, true, this.#now);
+      if (left < view.number && view.acceptors.includes(before)) this.#succession.sendInstalled(node.id);
+    }
+    this.#reconfiguration.joinWanted({ node, linked: new Set(linked), view: left }, this.#succession, this.#now);
     this.#considerChange();
+  }
+
+  /** The news of a view; one with this node's disk as an acceptor, but not with this incarnation, it takes up as its own. */
+  #install(decided: Proposal, snapshot: Uint8Array | undefined): void {
+    const { view } = decided;
+    const { self, journal } = this.#options;
+    const seat = view.nodes.find(({ disk }) => disk !== "" && disk === self.disk);
+    if (this.view !== undefined || seat === undefined || isNodeOf(view, self.id)) {
+      this.#succession.install(decided, snapshot);
+      return;
+    }
+    const isNew = view.number > (this.#left?.number ?? 0) && (this.cluster === "" || this.cluster === view.cluster);
+    if (!isNew || snapshot === undefined || !view.acceptors.includes(seat.id) || !this.accepts(view)) return;
+    const installation = { decided, snapshot };
+    remember(journal, installation);
+    this.#revive(installation, NO_PLEDGE, []);
+  }
+
+  #revive(installed: Installation, pledge: Pledge, packets: readonly Packet[]): void {
+    const { self, timing, directorySize, journal } = this.#options;
+    const decided = ({ decided: proposal, snapshot }: Installation): void => this.#install(proposal, snapshot);
+    const options = { self, timing, directorySize, linked: this.#linked, seats: this.#seats, journal, decided };
+    this.#left = installed.decided.view;
+    this.#recovered = RecoveredAcceptor.revive(options, installed, pledge, packets, this.#effects);
+    this.#askToJoin();
   }
 
   #considerChange(isNews = false): void {

@@ -11,7 +11,7 @@ import { MESSAGE_HEADER_BYTES, PACKET_HEADER_BYTES, type Packet, PacketBuilder, 
 import type { Effects } from "../effects.ts";
 import type { Epoch } from "../epoch.ts";
 import { type DirectoryCommand, type DirectoryRequest, directoryRequest } from "../messages.ts";
-import { type ClusterView, idsOf, type NodeId } from "../view.ts";
+import { type ClusterView, idsOf, isNodeOf, type NodeId } from "../view.ts";
 import { Directory, type DirectoryOutcome } from "./directory.ts";
 
 export interface DirectoryReplicaOptions {
@@ -134,9 +134,8 @@ export class DirectoryReplica {
 
   /** A packet of the cluster's epoch is safe. */
   deliver(packet: Packet): void {
-    const body = packet.bytes.subarray(PACKET_HEADER_BYTES + MESSAGE_HEADER_BYTES);
-    const delivered = decode(requests, body);
-    if (delivered === undefined) return;
+    const delivered = requestsOf(packet);
+    if (delivered.length === 0) return;
     const attached = this.leads ? this.#attached() : [];
     if (attached.length > 0) {
       const view = this.#view?.number ?? 0;
@@ -175,11 +174,8 @@ export class DirectoryReplica {
 
   #executeAll(delivered: readonly DirectoryRequest[]): void {
     const view = this.#view as ClusterView;
-    const disks = new Map(view.nodes.map(({ id, disk }) => [id, disk]));
-    const durable = view.acceptors.every((id) => disks.get(id) !== "");
-    const nodes = { diskOf: (id: NodeId): string | undefined => disks.get(id), durable };
     for (const request of delivered) {
-      const outcome = this.#directory.execute(request, nodes);
+      const outcome = this.#directory.execute(request, (id) => isNodeOf(view, id));
       this.#noteDirectory();
       if (outcome === undefined || request.requester !== this.#options.self) continue;
       this.#outstanding.delete(request.number);
@@ -210,7 +206,7 @@ export class DirectoryReplica {
     if (!this.leads) return;
     const lost = new Set<number>();
     for (const group of this.#directory.groups) {
-      if (group.status !== "lost" || group.durable) continue;
+      if (group.status !== "lost") continue;
       lost.add(group.id);
       const since = this.#lostSince.get(group.id);
       if (since === undefined) this.#lostSince.set(group.id, now);
@@ -221,4 +217,9 @@ export class DirectoryReplica {
     }
     for (const id of this.#lostSince.keys()) if (!lost.has(id)) this.#lostSince.delete(id);
   }
+}
+
+/** The requests in a packet of the cluster's epoch. */
+export function requestsOf(packet: Packet): readonly DirectoryRequest[] {
+  return decode(requests, packet.bytes.subarray(PACKET_HEADER_BYTES + MESSAGE_HEADER_BYTES)) ?? [];
 }

@@ -123,7 +123,7 @@ describe("Founding", () => {
     for (const release of ["gone", "over", "lost"] as const) {
       const founding = new Founding(c, ADDRESSES, new Effects());
       expect(founding.accepts(viewOf(older, b, c))).toBe(true);
-      founding.called(a.id);
+      founding.called(a.id, "");
       expect(founding.accepts(viewOf(older, b, c))).toBe(false);
       expect(founding.accepts(viewOf(a, b, c))).toBe(true);
       if (release === "over") founding.released(a.id);
@@ -164,7 +164,7 @@ describe("Founding", () => {
               break;
             case "call":
               // A founder is called only when all are there; that it may be called at any time makes it harder.
-              if (!installed.has(id)) other.founding.called(coordinatorId);
+              if (!installed.has(id)) other.founding.called(coordinatorId, "");
               votes.push({ of, by: id, fresh: !installed.has(id) });
               break;
             case "vote": {

@@ -7,15 +7,23 @@
  * Why one crash cannot found twice: a coordinator that restarts is a new incarnation and needs new votes from all. Whoever
  * has installed a view of the old one votes no, and then the new one never founds; whoever votes yes has not installed one,
  * and will not. So of two first views at most one ever has members besides its coordinator.
+ *
+ * With a data directory the vote is on disk before it is cast, and the first view before its coordinator tells of it. A
+ * founder that restarts votes again only for the coordinator with the same disk: that one votes no itself if its disk
+ * knows of a view, and if it does not, no view was ever made.
  */
 import { hashString } from "../../base/random.ts";
 import type { Effects } from "../effects.ts";
+import { type Records, VOLATILE } from "../journal.ts";
 import type { ClusterView, NodeId, NodeRecord } from "../view.ts";
 
 export class Founding {
   readonly #self: NodeRecord;
   readonly #addresses: readonly string[];
   readonly #effects: Effects;
+  readonly #journal: Records;
+  /** The disk of the coordinator that an earlier incarnation on this disk has voted for. */
+  readonly #votedFor: string | undefined;
   /** At the coordinator: who is there, and who of them has voted since all were. */
   readonly #offers = new Map<string, NodeRecord>();
   readonly #votes = new Set<NodeId>();
@@ -24,10 +32,18 @@ export class Founding {
   #boundTo: NodeId | undefined;
 
   /** `addresses`: all founders, this node included, sorted. */
-  constructor(self: NodeRecord, addresses: readonly string[], effects: Effects) {
+  constructor(
+    self: NodeRecord,
+    addresses: readonly string[],
+    effects: Effects,
+    journal: Records = VOLATILE,
+    votedFor?: string,
+  ) {
     this.#self = self;
     this.#addresses = addresses;
     this.#effects = effects;
+    this.#journal = journal;
+    this.#votedFor = votedFor;
     this.#offers.set(self.address, self);
   }
 
@@ -58,9 +74,14 @@ export class Founding {
   }
 
   /** The coordinator calls: this founder, which is in no cluster, votes for it. */
-  called(coordinator: NodeId): void {
+  called(coordinator: NodeId, disk: string): void {
+    if (this.#votedFor !== undefined && (this.#votedFor !== disk || disk === "")) {
+      this.#effects.send(coordinator, { kind: "foundingVote", fresh: false });
+      return;
+    }
     this.#boundTo = coordinator;
-    this.#effects.send(coordinator, { kind: "foundingVote", fresh: true });
+    this.#journal.write({ kind: "founding", digest: this.#digest(), coordinator: disk });
+    this.#journal.after(() => this.#effects.send(coordinator, { kind: "foundingVote", fresh: true }));
   }
 
   /** The first view, once all have voted for it. A founder that is not fresh has seen a cluster: there will be no other. */

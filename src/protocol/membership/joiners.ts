@@ -5,12 +5,7 @@
  */
 import type { Effects } from "../effects.ts";
 import type { ClusterView, NodeId, NodeRecord } from "../view.ts";
-
-/** A node that wants to become one of the cluster, and whom it is linked with. */
-interface Joiner {
-  readonly node: NodeRecord;
-  readonly linked: ReadonlySet<NodeId>;
-}
+import type { Joiner } from "./returning.ts";
 
 export class Joiners {
   readonly #effects: Effects;
@@ -21,9 +16,9 @@ export class Joiners {
   }
 
   /** A node asks to be taken in. */
-  wanted(node: NodeRecord, linked: readonly NodeId[], view: ClusterView): void {
-    this.#hint(node.id, view);
-    this.#joiners.set(node.id, { node, linked: new Set(linked) });
+  wanted(joiner: Joiner, view: ClusterView): void {
+    this.#hint(joiner.node.id, view);
+    this.#joiners.set(joiner.node.id, joiner);
   }
 
   /** It has died, is in, or has been in. */
@@ -34,6 +29,11 @@ export class Joiners {
   /** Another view has other acceptors to link with. */
   hintAll(view: ClusterView): void {
     for (const id of this.#joiners.keys()) this.#hint(id, view);
+  }
+
+  /** Who is linked with this node. */
+  linked(isLinked: (id: NodeId) => boolean): Joiner[] {
+    return [...this.#joiners.values()].filter(({ node }) => isLinked(node.id));
   }
 
   /** Who is linked with this node and with all these acceptors. */

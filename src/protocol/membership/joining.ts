@@ -3,15 +3,19 @@
  * and founds a cluster with the other founders if it is one.
  */
 import type { Effects } from "../effects.ts";
+import type { Records } from "../journal.ts";
 import type { Message } from "../messages.ts";
 import { type ClusterView, NODES_MAX, type NodeId, type NodeRecord } from "../view.ts";
 import { Founding } from "./founding.ts";
+import type { ClusterMemory } from "./memory.ts";
 
 export interface JoiningOptions {
   readonly self: NodeRecord;
   /** How long a namesake may stand in the way: it may have died, and be found out. */
   readonly patienceMs: number;
   readonly mintCluster: () => string;
+  readonly journal: Records;
+  readonly memory: ClusterMemory | undefined;
 }
 
 export class Joining {
@@ -43,15 +47,16 @@ export class Joining {
   /** Begins to found with the other founders; the first view, when there is nobody to wait for. */
   foundWith(addresses: readonly string[]): ClusterView | undefined {
     if (this.#founding !== undefined) return undefined;
-    this.#founding = new Founding(this.#options.self, addresses, this.#effects);
+    const { self, journal, memory } = this.#options;
+    this.#founding = new Founding(self, addresses, this.#effects, journal, memory?.coordinator);
     for (const peer of this.#linked.values()) this.#founding.linked(peer);
     return this.#founding.complete(this.#options.mintCluster);
   }
 
-  /** Asks everybody to be taken in. */
-  ask(): void {
+  /** Asks everybody to be taken in; `left`: the view in which this node's disk was left. */
+  ask(left: number): void {
     const linked = [...this.#linked.keys()].slice(0, NODES_MAX);
-    this.#effects.broadcast(linked, { kind: "joinCluster", node: this.#options.self, linked });
+    this.#effects.broadcast(linked, { kind: "joinCluster", node: this.#options.self, linked, left });
   }
 
   linkUp(peer: NodeRecord): void {
@@ -81,7 +86,7 @@ export class Joining {
         this.#founding?.offered(message.node, message.digest);
         break;
       case "foundingCall":
-        this.#founding?.called(from);
+        this.#founding?.called(from, this.#linked.get(from)?.disk ?? "");
         break;
       case "foundingVote":
         return this.#founding?.voted(from, message.fresh, this.#options.mintCluster);

@@ -10,6 +10,8 @@ export interface Changes {
   readonly self: NodeId;
   readonly condemned: ReadonlySet<NodeId>;
   readonly leavers: ReadonlySet<NodeId>;
+  /** Of the condemned: those who have come back on their disks, by their old ids (A1). They continue. */
+  readonly returning: ReadonlyMap<NodeId, NodeRecord>;
   /** The nodes that may come in, when these acceptors stay. */
   readonly ready: (acceptors: readonly NodeId[]) => readonly NodeRecord[];
   /** At most so many acceptors. */
@@ -18,33 +20,48 @@ export interface Changes {
 
 /** The next view, and who leaves by it in good order; undefined when this proposer may propose none. */
 export function nextView(view: ClusterView, changes: Changes): Pick<Proposal, "view" | "leavers"> | undefined {
-  const { self, condemned, directorySize } = changes;
+  const { self, condemned, returning, directorySize } = changes;
   // A view that keeps a silent senior would be led by it, and its newcomers, who have not missed it yet, refuse the next.
   const seniors = view.acceptors.slice(0, view.acceptors.indexOf(self));
   if (!seniors.every((id) => condemned.has(id))) return undefined;
   // A3, A5: those that are not given up form a quorum; leavers are among them and vote.
-  if (!isQuorum(view.acceptors, (id) => !condemned.has(id))) return undefined;
+  if (!isQuorum(view.acceptors, (id) => !condemned.has(id) || returning.has(id))) return undefined;
   const staying = view.nodes.map(({ id }) => id).filter((id) => !condemned.has(id));
   const joiners = changes.ready(view.acceptors.filter((id) => !condemned.has(id) && !changes.leavers.has(id)));
   const isLast = staying.every((id) => changes.leavers.has(id)) && joiners.length === 0;
   // When all leave, the last to go is the one that lets the others go.
   const leavers = staying.filter((id) => changes.leavers.has(id) && !(isLast && id === self));
-  const nodes = view.nodes.filter(({ id }) => !condemned.has(id) && !leavers.includes(id));
+  const nodes: NodeRecord[] = [];
+  const before = new Set(view.acceptors);
+  for (const node of view.nodes) {
+    const back = returning.get(node.id);
+    if (back !== undefined && before.has(node.id)) before.add(back.id);
+    const next = condemned.has(node.id) ? back : node;
+    if (next !== undefined && !leavers.includes(next.id)) nodes.push(next);
+  }
   const names = new Set(nodes.map(({ id }) => nodeName(id)));
+  const disks = new Set(nodes.map(({ disk }) => disk).filter((disk) => disk !== ""));
   for (const joiner of joiners) {
-    if (names.has(nodeName(joiner.id))) continue;
+    if (names.has(nodeName(joiner.id)) || disks.has(joiner.disk)) continue;
     names.add(nodeName(joiner.id));
+    if (joiner.disk !== "") disks.add(joiner.disk);
     nodes.push(joiner);
   }
   if (nodes.length === 0) return undefined;
-  const acceptors = nextAcceptors(view, nodes, directorySize);
+  const acceptors = nextAcceptors(before, nodes, directorySize);
   return { view: { cluster: view.cluster, number: view.number + 1, nodes, acceptors }, leavers };
 }
 
-function nextAcceptors(view: ClusterView, nodes: readonly NodeRecord[], directorySize: number): NodeId[] {
-  const continuing = nodes.filter(({ id }) => view.acceptors.includes(id)).length;
+/** `before`: the acceptors so far, those who are back by their new ids, too. */
+function nextAcceptors(before: ReadonlySet<NodeId>, nodes: readonly NodeRecord[], directorySize: number): NodeId[] {
+  const continuing = nodes.filter(({ id }) => before.has(id));
   // A3: no more acceptors are added in one view than continue.
-  const size = Math.min(directorySize, Math.max(1, continuing * 2));
-  const added = nodes.filter(({ id }) => !view.acceptors.includes(id)).slice(0, Math.max(0, size - continuing));
-  return nodes.filter((node) => view.acceptors.includes(node.id) || added.includes(node)).map(({ id }) => id);
+  const size = Math.min(directorySize, Math.max(1, continuing.length * 2));
+  const others = nodes.filter(({ id }) => !before.has(id));
+  const durable = others.filter(({ disk }) => disk !== "");
+  // E4: nodes with a disk come first, and once all acceptors have one it stays so.
+  const staysDurable = continuing.length > 0 && continuing.every(({ disk }) => disk !== "");
+  const candidates = staysDurable ? durable : [...durable, ...others.filter(({ disk }) => disk === "")];
+  const added = new Set(candidates.slice(0, Math.max(0, size - continuing.length)));
+  return nodes.filter((node) => before.has(node.id) || added.has(node)).map(({ id }) => id);
 }

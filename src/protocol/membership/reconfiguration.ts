@@ -8,6 +8,7 @@ import { type ClusterView, idsOf, isNodeOf, type NodeId, type NodeRecord, nodeNa
 import type { FailureDetector } from "./failure-detector.ts";
 import { Joiners } from "./joiners.ts";
 import { nextView } from "./next-view.ts";
+import { type Joiner, returning } from "./returning.ts";
 import type { Succession } from "./succession.ts";
 import { Suspicions } from "./suspicions.ts";
 
@@ -61,9 +62,10 @@ export class Reconfiguration {
   }
 
   /** A node that is not in the view asks to be taken in. */
-  joinWanted(node: NodeRecord, linked: readonly NodeId[], succession: Succession, now: number): void {
+  joinWanted(joiner: Joiner, succession: Succession, now: number): void {
     const view = succession.view as ClusterView;
-    this.#joiners.wanted(node, linked, view);
+    const { node } = joiner;
+    this.#joiners.wanted(joiner, view);
     const namesake = view.nodes.find(({ id }) => nodeName(id) === nodeName(node.id));
     if (namesake === undefined || !this.#proposes(succession, now) || this.suspects(namesake.id, now)) return;
     const detail = `${nodeName(namesake.id)} is the name of a node at ${namesake.address}`;
@@ -91,9 +93,12 @@ export class Reconfiguration {
   compose(view: ClusterView, now: number): Pick<Proposal, "view" | "leavers"> | undefined {
     const { self, directorySize } = this.#options;
     const condemned = this.#suspicions.condemned(view, now);
-    const ready = (acceptors: readonly NodeId[]): readonly NodeRecord[] =>
-      this.#joiners.ready(acceptors, (id) => this.#linked.has(id));
-    return nextView(view, { self, condemned, leavers: this.#leavers, ready, directorySize });
+    const leavers = this.#leavers;
+    const isLinked = (id: NodeId): boolean => this.#linked.has(id);
+    const kept = view.acceptors.filter((id) => !condemned.has(id) && !leavers.has(id));
+    const back = returning(view, (id) => condemned.has(id), this.#joiners.linked(isLinked), kept);
+    const ready = (acceptors: readonly NodeId[]): readonly NodeRecord[] => this.#joiners.ready(acceptors, isLinked);
+    return nextView(view, { self, condemned, leavers, returning: back, ready, directorySize });
   }
 
   /** Proposes another view if there ought to be one; at once if `isNews`, although an attempt has just begun. */

@@ -6,16 +6,20 @@
 import type { Packet } from "../../wire/packet.ts";
 import type { Effects } from "../effects.ts";
 import { Epoch } from "../epoch.ts";
-import { VOLATILE } from "../journal.ts";
+import type { Journal } from "../journal.ts";
 import type { Message, Proposal } from "../messages.ts";
 import { BOUNDS, type Timing } from "../timing.ts";
 import { type ClusterView, isNodeOf, isQuorum, type NodeId } from "../view.ts";
 import { Agreement, type AgreementHost, proposalDigest } from "./agreement.ts";
 import type { DirectoryReplica } from "./directory-replica.ts";
+import { type Installation, remember } from "./memory.ts";
+import type { Seats } from "./seats.ts";
 
 const REMOVED_MAX = 4096;
 
-export interface SuccessionHost extends Pick<AgreementHost, "suspects" | "compose"> {
+export interface SuccessionHost extends Pick<AgreementHost, "compose"> {
+  /** Whether this node suspects that one. */
+  suspects(id: NodeId): boolean;
   /** Whether this may be the node's first view. */
   accepts(view: ClusterView): boolean;
   /** A node is not in the view that comes, and has not asked to leave unless it is one of the leavers. */
@@ -28,10 +32,11 @@ export interface SuccessionHost extends Pick<AgreementHost, "suspects" | "compos
   takenOver(): void;
 }
 
-/** A view that was decided, and the directory at its beginning. */
-interface Installation {
-  readonly decided: Proposal;
-  readonly snapshot: Uint8Array;
+export interface SuccessionOptions {
+  readonly self: NodeId;
+  readonly timing: Timing;
+  readonly journal: Journal;
+  readonly seats: Seats;
 }
 
 export class Succession implements AgreementHost {
@@ -39,6 +44,8 @@ export class Succession implements AgreementHost {
   readonly #timing: Timing;
   readonly #replica: DirectoryReplica;
   readonly #effects: Effects;
+  readonly #journal: Journal;
+  readonly #seats: Seats;
   readonly #host: SuccessionHost;
   #view: ClusterView | undefined;
   #epoch: Epoch | undefined;
@@ -52,9 +59,11 @@ export class Succession implements AgreementHost {
   /** Incarnations that a view has left out; they are told so when they come back. */
   readonly #removed = new Set<NodeId>();
 
-  constructor(self: NodeId, timing: Timing, replica: DirectoryReplica, effects: Effects, host: SuccessionHost) {
-    this.#self = self;
-    this.#timing = timing;
+  constructor(options: SuccessionOptions, replica: DirectoryReplica, effects: Effects, host: SuccessionHost) {
+    this.#self = options.self;
+    this.#timing = options.timing;
+    this.#journal = options.journal;
+    this.#seats = options.seats;
     this.#replica = replica;
     this.#effects = effects;
     this.#host = host;
@@ -93,19 +102,34 @@ export class Succession implements AgreementHost {
   found(view: ClusterView): void {
     this.#replica.clusterInstalled(view);
     const decided: Proposal = { view, cut: [], leavers: [], holders: [] };
-    const { snapshot } = this.#installation(decided);
-    for (const peer of view.nodes) {
-      if (peer.id === this.#self) continue;
-      this.#effects.perform({ kind: "link", peer });
-      this.#effects.send(peer.id, { kind: "installCluster", decided, snapshot });
-    }
-    this.#enter(decided);
+    const installation = this.#remember(decided);
+    // A8: what its coordinator has forgotten nobody else has heard of.
+    this.#journal.after(() => {
+      for (const peer of view.nodes) {
+        if (peer.id === this.#self) continue;
+        this.#effects.perform({ kind: "link", peer });
+        this.#effects.send(peer.id, { kind: "installCluster", ...installation });
+      }
+    });
+    this.#enter(installation);
   }
 
   // Agreement.
 
-  suspects(id: NodeId): boolean {
-    return this.#host.suspects(id);
+  yieldsTo(proposer: NodeId): boolean {
+    const view = this.#view as ClusterView;
+    // Who is back on its disk leaves it to those that have lived on.
+    if (this.#seats.speaker(view, proposer) !== proposer) return false;
+    const seniors = view.acceptors.slice(0, view.acceptors.indexOf(proposer));
+    return seniors.every((senior) => senior !== this.#self && this.#host.suspects(senior));
+  }
+
+  tell(acceptors: readonly NodeId[], message: Message): void {
+    const view = this.#view as ClusterView;
+    this.#effects.broadcast(
+      acceptors.map((id) => this.#seats.speaker(view, id)),
+      message,
+    );
   }
 
   compose(): Pick<Proposal, "view" | "leavers"> | undefined {
@@ -114,6 +138,8 @@ export class Succession implements AgreementHost {
 
   decided(proposal: Proposal, acceptedBy: ReadonlySet<NodeId>): void {
     const before = this.#view as ClusterView;
+    // While the disk was waited for, others may have decided the same and told of it.
+    if (proposal.view.number !== before.number + 1 || this.#handover !== undefined) return;
     this.#drain(proposal);
     const { snapshot } = this.#installation(proposal);
     for (const id of new Set([...before.nodes, ...proposal.view.nodes].map((node) => node.id))) {
@@ -122,8 +148,9 @@ export class Succession implements AgreementHost {
         this.#sendExcluded(id, proposal.view);
         continue;
       }
-      const held = acceptedBy.has(id) ? undefined : snapshot;
-      this.#effects.send(id, { kind: "installCluster", decided: proposal, snapshot: held });
+      const to = this.#seats.speaker(proposal.view, id);
+      const held = to === id && acceptedBy.has(id) ? undefined : snapshot;
+      this.#effects.send(to, { kind: "installCluster", decided: proposal, snapshot: held });
     }
     this.#goOn(proposal);
   }
@@ -134,7 +161,7 @@ export class Succession implements AgreementHost {
     if (view === undefined) return;
     if (this.#handover !== undefined) this.#effects.send(from, { kind: "installCluster", ...this.#handover });
     else if (number < view.number) this.sendInstalled(from);
-    else this.#agreement?.receive(from, message);
+    else this.#agreement?.receive(this.#seats.seat(view, from) ?? from, message);
   }
 
   // Going on.
@@ -145,7 +172,8 @@ export class Succession implements AgreementHost {
     if (installed === undefined) return;
     const { view, leavers } = installed.decided;
     // It was a member of an earlier view and is none of this one, so some view in between has left it out for good.
-    if (!isNodeOf(view, to) && !leavers.includes(to)) this.#sendExcluded(to, view);
+    const isSeated = this.#seats.seat(view, to) !== undefined;
+    if (!isSeated && !leavers.includes(to)) this.#sendExcluded(to, view);
     else this.#effects.send(to, { kind: "installCluster", ...installed });
   }
 
@@ -185,19 +213,22 @@ export class Succession implements AgreementHost {
   #goOn(decided: Proposal): void {
     const before = this.#view;
     const { view, leavers } = decided;
+    const installation = isNodeOf(view, this.#self) ? this.#remember(decided) : this.#installation(decided);
     for (const { id } of before?.nodes ?? []) {
       if (isNodeOf(view, id) || id === this.#self) continue;
       this.#removed.add(id);
       const isLeaver = leavers.includes(id);
-      if (isLeaver) this.#effects.send(id, { kind: "installedCluster", view: view.number });
+      if (isLeaver) {
+        this.#journal.after(() => this.#effects.send(id, { kind: "installedCluster", view: view.number }));
+      }
       this.#host.departed(id, isLeaver);
     }
     while (this.#removed.size > REMOVED_MAX) this.#removed.delete(this.#removed.values().next().value as NodeId);
-    if (isNodeOf(view, this.#self)) this.#enter(decided);
+    if (isNodeOf(view, this.#self)) this.#enter(installation);
     else if (!leavers.includes(this.#self)) this.#host.excluded();
     else {
       this.#epoch?.freeze();
-      this.#handover = this.#installation(decided);
+      this.#handover = installation;
       this.#endIfTakenOver();
     }
   }
@@ -209,10 +240,11 @@ export class Succession implements AgreementHost {
     if (isQuorum(view.acceptors, (id) => (this.#installedBy.get(id) ?? 0) >= view.number)) this.#host.takenOver();
   }
 
-  #enter(decided: Proposal): void {
+  #enter(installation: Installation): void {
+    const { decided } = installation;
     const { view } = decided;
     this.#view = view;
-    this.#installed = this.#installation(decided);
+    this.#installed = installation;
     this.#epoch = undefined;
     this.#agreement = undefined;
     const members = view.acceptors;
@@ -225,11 +257,11 @@ export class Succession implements AgreementHost {
         relaysRows: false,
         windowBytes: BOUNDS.windowBytes,
         rowDelayMs: this.#timing.rowDelayMs,
-        journal: VOLATILE,
+        journal: this.#journal,
         deliver: (packet: Packet): void => this.#replica.deliver(packet),
       };
       this.#epoch = new Epoch(options, this.#effects);
-      this.#agreement = new Agreement(view, this.#self, this.#epoch, this.#effects, this);
+      this.#agreement = new Agreement(view, this.#self, this.#epoch, this.#effects, this.#journal, this);
     }
     this.#replica.begin(view, this.#epoch);
     this.#host.entered(view, proposalDigest(decided));
@@ -237,6 +269,13 @@ export class Succession implements AgreementHost {
 
   #installation(decided: Proposal): Installation {
     return { decided, snapshot: this.#replica.directory.snapshot() };
+  }
+
+  /** E1: the view is on disk before this node votes in it, or says that it holds anything; what came before is not needed. */
+  #remember(decided: Proposal): Installation {
+    const installation = this.#installation(decided);
+    remember(this.#journal, installation);
+    return installation;
   }
 
   #sendExcluded(to: NodeId, { cluster, number: view }: ClusterView): void {

@@ -30,6 +30,11 @@ const SHORT_BYTES = 48;
 
 export type LogId = readonly [number, number];
 
+/** Names a log, and the disk that it is on. */
+export function logName([low, high]: LogId): string {
+  return `${hex(high)}${hex(low)}`;
+}
+
 export interface BatchHead {
   readonly number: number;
   /** The position of the first record. */
@@ -161,4 +166,8 @@ export function recordsOf(batch: Uint8Array): Uint8Array[] {
     records.push(batch.subarray(from, at));
   }
   return records;
+}
+
+function hex(word: number): string {
+  return word.toString(16).padStart(8, "0");
 }

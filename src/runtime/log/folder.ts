@@ -13,6 +13,7 @@ import {
   readdirSync,
   read as readFile,
   readSync,
+  statfs,
   unlink,
   write as writeFile,
 } from "node:fs";
@@ -42,6 +43,15 @@ export class Folder implements Disk {
   }
 
   create(name: string, bytes: number, done: Done): void {
+    // Whoever looks for room must not take the last of it from others every time.
+    statfs(this.#path, (error, room) => {
+      if (error === null && room.bavail * room.bsize < bytes)
+        done({ code: "full", detail: `${this.#path} has no room for ${bytes} bytes more` });
+      else this.#create(name, bytes, done);
+    });
+  }
+
+  #create(name: string, bytes: number, done: Done): void {
     openFile(join(this.#path, name), constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, 0o600, (error, fd) => {
       if (error !== null) {
         done(problemOf(error));

@@ -3,6 +3,8 @@
  * welcome carries our stream from then on. Until then it may cost no more than a few kilobytes and a few seconds.
  */
 import type { Socket } from "node:net";
+import type { NodeId } from "../../protocol/view.ts";
+import type { Guard } from "../secure/guard.ts";
 import { formatAddress } from "./address.ts";
 import {
   DETAIL_BYTES_MAX,
@@ -65,6 +67,11 @@ export class Caller {
   /** Whether its hello can still be answered. */
   get isWaiting(): boolean {
     return this.#state === "greeting" || this.#state === "held";
+  }
+
+  /** Whether what it has proved to the guard lets it be this node. */
+  speaksFor(id: NodeId, guard: Guard): boolean {
+    return guard.speaksFor(this.#socket, id);
   }
 
   /** Waits for the answer to its hello at most so long, then is told to try again. */

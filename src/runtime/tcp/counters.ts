@@ -18,6 +18,8 @@ export interface Counters {
   /** Connections dropped because too many others were in their handshake. */
   crowdedOut: number;
   handshakeTimeouts: number;
+  /** Connections, made or accepted, whose other side did not prove that it belongs here. */
+  unproven: number;
   /** Frames dropped because their node was not linked. */
   framesUnlinked: number;
 }
@@ -37,6 +39,7 @@ export function newCounters(): Counters {
     refusalsReceived: 0,
     crowdedOut: 0,
     handshakeTimeouts: 0,
+    unproven: 0,
     framesUnlinked: 0,
   };
 }

@@ -2,7 +2,7 @@
  * One attempt to receive from a node: connect, say hello, take the answer, then frames until the connection ends. The
  * receiver dials because only a socket that dials can have its reads land in memory of our choice (`onread`).
  */
-import { connect, type Socket } from "node:net";
+import { connect, type Socket, type TcpNetConnectOpts } from "node:net";
 import { FRAME_BYTES_MAX, type Slab } from "../../wire/packet.ts";
 import type { Address } from "./address.ts";
 import { FrameReader, PULSE } from "./frame-reader.ts";
@@ -14,8 +14,11 @@ export const KEEP_ALIVE_MS = 1000;
 
 /** How a dial ended that was not given up by us. */
 export interface DialEnd {
-  /** `refused`: nobody listens there. `garbage`: who listens there does not speak this protocol. */
-  readonly kind: "refused" | "garbage" | "lost";
+  /**
+   * `refused`: nobody listens there. `unproven`: who listens there has not proved that it belongs here, or was not
+   * convinced that we do. `garbage`: it does not speak this protocol.
+   */
+  readonly kind: "refused" | "unproven" | "garbage" | "lost";
   readonly why: string;
 }
 
@@ -33,6 +36,9 @@ export class Dial {
   readonly #reader: FrameReader;
   readonly #socket: Socket;
   #timer: NodeJS.Timeout;
+  #isConnected = false;
+  /** Whether there is nothing left to prove before the hello. */
+  #isProven: boolean;
   #hasAnswer = false;
   #isOver = false;
 
@@ -42,27 +48,37 @@ export class Dial {
     this.#events = events;
     this.#reader = new FrameReader(surroundings.slabs, HANDSHAKE_BYTES_MAX, (frame, slab) => this.#take(frame, slab));
     surroundings.counters.dials++;
-    const socket = connect({
+    const options: TcpNetConnectOpts = {
       host: address.host,
       port: address.port,
       noDelay: true,
       keepAlive: true,
       keepAliveInitialDelay: KEEP_ALIVE_MS,
       onread: { buffer: () => this.#reader.space(), callback: (count) => this.#read(count) },
-    });
+    };
+    const { guard } = surroundings;
+    const socket = guard === undefined ? connect(options) : guard.dial(options);
     this.#socket = socket;
+    this.#isProven = guard === undefined;
     this.#timer = this.#expectWithin(surroundings.limits.connectMs, "no connection");
     socket.on("connect", () => {
       if (this.#isOver) return;
+      this.#isConnected = true;
       clearTimeout(this.#timer);
       this.#timer = this.#expectWithin(surroundings.limits.handshakeMs, "no answer to the hello");
+      if (guard === undefined) socket.write(hello());
+    });
+    socket.on("secureConnect", () => {
+      if (this.#isOver) return;
+      this.#isProven = true;
       socket.write(hello());
     });
     socket.on("error", (error: NodeJS.ErrnoException) => {
-      this.#end({ kind: isRefusedConnection(error) ? "refused" : "lost", why: error.code ?? error.message });
+      if (isRefusedConnection(error)) this.#end({ kind: "refused", why: "ECONNREFUSED" });
+      else this.#lost(error.code ?? error.message);
     });
-    socket.on("end", () => this.#end({ kind: "lost", why: "the connection was closed by the other side" }));
-    socket.on("close", () => this.#end({ kind: "lost", why: "the connection closed" }));
+    socket.on("end", () => this.#lost("the connection was closed by the other side"));
+    socket.on("close", () => this.#lost("the connection closed"));
   }
 
   /** Bytes that were received, pulses too. */
@@ -86,9 +102,15 @@ export class Dial {
 
   #expectWithin(delayMs: number, why: string): NodeJS.Timeout {
     return setTimeout(() => {
-      if (this.#socket.connecting === false) this.#surroundings.counters.handshakeTimeouts++;
+      if (this.#isConnected) this.#surroundings.counters.handshakeTimeouts++;
       this.#end({ kind: "lost", why: `${why} within ${delayMs} ms` });
     }, delayMs);
+  }
+
+  #lost(why: string): void {
+    const kind = this.#isConnected && !this.#isProven ? "unproven" : "lost";
+    if (kind === "unproven" && !this.#isOver) this.#surroundings.counters.unproven++;
+    this.#end({ kind, why });
   }
 
   #end(end: DialEnd): void {
@@ -119,6 +141,12 @@ export class Dial {
     const answer = readHandshake(frame);
     if (answer?.kind !== "welcome" && answer?.kind !== "refusal") {
       this.#end({ kind: "garbage", why: "an answer that is not of this protocol" });
+      return false;
+    }
+    const { guard } = this.#surroundings;
+    if (answer.kind === "welcome" && guard?.speaksFor(this.#socket, answer.record.id) === false) {
+      this.#surroundings.counters.unproven++;
+      this.#end({ kind: "unproven", why: `its certificate is not that of ${answer.record.id}` });
       return false;
     }
     this.#hasAnswer = true;

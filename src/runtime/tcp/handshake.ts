@@ -46,6 +46,7 @@ export const refusalCode = word(
   "replaced",
   "not-linked",
   "broken",
+  "unproven",
 );
 export type RefusalCode = Laid<typeof refusalCode>;
 

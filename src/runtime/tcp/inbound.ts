@@ -147,6 +147,8 @@ export class Inbound {
     if (end.kind === "garbage") {
       this.#surroundings.counters.garbage++;
       this.#owner.garbage(end.why);
+    } else if (end.kind === "unproven") {
+      this.#owner.garbage(`who answers has not proved that it belongs here: ${end.why}`);
     }
     this.#owner.inboundDown(end.kind === "refused" ? "refused" : "lost");
     if (wasSteady) {

@@ -9,6 +9,7 @@ import type { NodeId, NodeRecord } from "../../protocol/view.ts";
 import { FRAME_BYTES_MAX } from "../../wire/packet.ts";
 import type { Liveness } from "../liveness.ts";
 import type { Lane, Network, NetworkSink } from "../ports.ts";
+import type { Guard } from "../secure/guard.ts";
 import { formatAddress, ListenError, parseAddress } from "./address.ts";
 import { Caller, type CallerEvents } from "./caller.ts";
 import { type Counters, newCounters } from "./counters.ts";
@@ -35,6 +36,8 @@ export interface TcpOptions {
   readonly sink?: NetworkSink;
   /** Watches the processes of linked nodes; the network then owns it and closes it. */
   readonly liveness?: Liveness;
+  /** Stands before every connection; without it whoever reaches this node is believed. */
+  readonly guard?: Guard | undefined;
   readonly limits?: Partial<Limits>;
 }
 
@@ -48,6 +51,7 @@ export class TcpNetwork implements Network {
   readonly #counters: Counters;
   readonly #notices = new Notices();
   readonly #liveness: Liveness | undefined;
+  readonly #guard: Guard | undefined;
   #surroundings: Surroundings | undefined;
   /** Connections that were made before `start`. */
   #early: Socket[] = [];
@@ -55,6 +59,8 @@ export class TcpNetwork implements Network {
   readonly #dirty: Link[] = [];
   #sessions = 0;
   readonly #probes = new Set<Dial>();
+  /** Connections that the guard examines, and those in their handshake. */
+  #examinedCount = 0;
   readonly #halfOpen = new Set<Caller>();
   readonly #halfOpenPerRemote = new Map<string, number>();
   /** Hellos of nodes that are not linked, for a moment. */
@@ -70,6 +76,7 @@ export class TcpNetwork implements Network {
     this.#server = server;
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.#liveness = options.liveness;
+    this.#guard = options.guard;
     this.#counters = newCounters();
     this.counters = this.#counters;
     server.on("connection", (socket) => this.#answer(socket));
@@ -109,6 +116,7 @@ export class TcpNetwork implements Network {
       slabs: new SlabPool(),
       sink,
       notices: this.#notices,
+      guard: this.#guard,
     };
     const early = this.#early;
     this.#early = [];
@@ -153,7 +161,10 @@ export class TcpNetwork implements Network {
       ended: (end) => {
         this.#probes.delete(probe);
         if (end.kind === "garbage") this.#counters.garbage++;
-        this.#notices.post(() => sink.unreachable(address, end.why));
+        this.#notices.post(() => {
+          if (end.kind === "unproven") sink.refused(address, "unproven", end.why);
+          else sink.unreachable(address, end.why);
+        });
       },
     });
     this.#probes.add(probe);
@@ -226,6 +237,7 @@ export class TcpNetwork implements Network {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     for (const probe of this.#probes) probe.giveUp();
     for (const socket of this.#early) socket.destroy();
+    this.#guard?.close();
     for (const caller of this.#halfOpen) caller.drop();
     for (const link of this.#links.values()) link.cut();
     this.#links.clear();
@@ -244,7 +256,7 @@ export class TcpNetwork implements Network {
     const surroundings = this.#surroundings;
     const remoteHost = socket.remoteAddress ?? "";
     const fromRemote = this.#halfOpenPerRemote.get(remoteHost) ?? 0;
-    const halfOpenCount = this.#halfOpen.size + this.#early.length;
+    const halfOpenCount = this.#examinedCount + this.#halfOpen.size + this.#early.length;
     const isCrowded = halfOpenCount >= this.#limits.halfOpenMax || fromRemote >= this.#limits.halfOpenPerRemoteMax;
     if (this.#closing !== undefined || isCrowded) {
       this.#counters.crowdedOut++;
@@ -257,9 +269,32 @@ export class TcpNetwork implements Network {
       this.#early.push(socket);
       return;
     }
-    const caller = new Caller(socket, surroundings, this.#callerEvents);
-    this.#halfOpen.add(caller);
     this.#halfOpenPerRemote.set(remoteHost, fromRemote + 1);
+    if (this.#guard === undefined) this.#halfOpen.add(new Caller(socket, surroundings, this.#callerEvents));
+    else this.#examine(socket, remoteHost, this.#guard, surroundings);
+  }
+
+  /** Who has not proved that it belongs here is not listened to. */
+  #examine(socket: Socket, remoteHost: string, guard: Guard, surroundings: Surroundings): void {
+    const remote = formatAddress(remoteHost, socket.remotePort ?? 0);
+    this.#examinedCount++;
+    guard.examine(socket, {
+      passed: (proven) => {
+        this.#examinedCount--;
+        if (this.#closing === undefined) {
+          this.#halfOpen.add(new Caller(proven, surroundings, this.#callerEvents));
+        } else {
+          this.#leaves(remoteHost);
+          proven.destroy();
+        }
+      },
+      failed: (why) => {
+        this.#examinedCount--;
+        this.#leaves(remoteHost);
+        this.#counters.unproven++;
+        this.#report(remote, `has not proved that it belongs here: ${why}`);
+      },
+    });
   }
 
   readonly #callerEvents: CallerEvents = {
@@ -274,10 +309,15 @@ export class TcpNetwork implements Network {
 
   #settled(caller: Caller): void {
     if (!this.#halfOpen.delete(caller)) return;
-    const fromRemote = (this.#halfOpenPerRemote.get(caller.remoteHost) ?? 1) - 1;
-    if (fromRemote === 0) this.#halfOpenPerRemote.delete(caller.remoteHost);
-    else this.#halfOpenPerRemote.set(caller.remoteHost, fromRemote);
+    this.#leaves(caller.remoteHost);
     for (const [id, held] of this.#held) if (held.caller === caller) this.#held.delete(id);
+  }
+
+  /** A connection from there is in its handshake no more. */
+  #leaves(remoteHost: string): void {
+    const fromRemote = (this.#halfOpenPerRemote.get(remoteHost) ?? 1) - 1;
+    if (fromRemote === 0) this.#halfOpenPerRemote.delete(remoteHost);
+    else this.#halfOpenPerRemote.set(remoteHost, fromRemote);
   }
 
   #inquired(caller: Caller, inquiry: Inquiry): void {
@@ -292,6 +332,11 @@ export class TcpNetwork implements Network {
     this.#notices.drain();
     const { sink } = this.#started();
     const { record, cluster } = sink.identity();
+    if (this.#guard !== undefined && !caller.speaksFor(hello.record.id, this.#guard)) {
+      this.#counters.unproven++;
+      this.#turnAway(caller, hello, "unproven", "its certificate does not have this name");
+      return;
+    }
     const { versionOldest, versionNewest } = this.#limits;
     const version = commonVersion(versionOldest, versionNewest, hello.versionOldest, hello.versionNewest);
     if (version === undefined) {

@@ -2,6 +2,7 @@
  * What all connections of one network share: its limits, memory, counters, and the way to its sink.
  */
 import type { NetworkSink } from "../ports.ts";
+import type { Guard } from "../secure/guard.ts";
 import type { Counters } from "./counters.ts";
 import { VERSION_NEWEST, VERSION_OLDEST } from "./handshake.ts";
 import type { SlabPool } from "./slabs.ts";
@@ -67,6 +68,8 @@ export interface Surroundings {
   readonly slabs: SlabPool;
   readonly sink: NetworkSink;
   readonly notices: Notices;
+  /** Stands before every connection; undefined in a network that trusts whoever reaches it. */
+  readonly guard: Guard | undefined;
 }
 
 /**

@@ -1,0 +1,157 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, describe, expect, it } from "vitest";
+import { freePort } from "../../test/processes/ports.ts";
+import { newClusterKey } from "../runtime/secure/cluster-key.ts";
+import { defineGroup } from "./define.ts";
+import type { CoterieError } from "./errors.ts";
+import type { Node } from "./node.ts";
+import type { StartOptions } from "./options.ts";
+import { start } from "./start.ts";
+
+const closers: (() => unknown)[] = [];
+
+afterEach(async () => {
+  delete process.env["COTERIE_CLUSTER_KEY"];
+  for (const close of closers.splice(0).reverse()) await close();
+});
+
+const certificate = (name: string): string => join("test", "certificates", name);
+const secureOf = (name: string) => ({
+  cert: certificate(`${name}.pem`),
+  key: certificate(`${name}.key`),
+  ca: certificate("authority.pem"),
+});
+
+function folder(): string {
+  const path = mkdtempSync(join(tmpdir(), "coterie-secure-"));
+  closers.push(() => rmSync(path, { recursive: true }));
+  return path;
+}
+
+async function started(options: StartOptions): Promise<Node> {
+  const node = await start({ log: () => {}, ...options });
+  closers.push(() => node.close());
+  return node;
+}
+
+/** The error with which this start ends. */
+async function refusal(options: StartOptions): Promise<CoterieError> {
+  try {
+    await started(options);
+  } catch (error) {
+    return error as CoterieError;
+  }
+  throw new Error("it started");
+}
+
+const tally = defineGroup({
+  name: "tally",
+  state: () => ({ sum: 0 }),
+  updates: {
+    add: ({ state }, amount: number) => {
+      state.sum += amount;
+      return state.sum;
+    },
+  },
+});
+
+describe("a node that others could reach", () => {
+  it.each([{ listen: "0.0.0.0:7000" }, { listen: "[::]:7000" }, { advertise: "node.example:7000" }])(
+    "does not start without proof of who they are: %o",
+    async (options) => {
+      expect(await refusal({ discovery: folder(), ...options })).toMatchObject({ code: "insecure", retryable: false });
+    },
+  );
+
+  it("starts when told that it is to believe whoever reaches it", async () => {
+    const node = await started({
+      discovery: folder(),
+      listen: `0.0.0.0:${await freePort("0.0.0.0")}`,
+      advertise: "127.0.0.1:1",
+      insecure: true,
+    });
+    expect(node.cluster.status).toBe("primary");
+  });
+});
+
+describe("nodes that prove themselves", () => {
+  it.each([
+    ["a cluster key", () => ({ clusterKey: newClusterKey() }), ["ann", "bob"]],
+    ["certificates", undefined, [undefined, undefined]],
+  ])("form a cluster and share a group: with %s", async (_what, common, names) => {
+    const discovery = folder();
+    const shared = common?.();
+    const [one, other] = await Promise.all(
+      (["ann", "bob"] as const).map((who, at) => {
+        const name = names[at];
+        return started({ discovery, secure: shared ?? secureOf(who), ...(name === undefined ? {} : { name }) });
+      }),
+    );
+    if (one === undefined || other === undefined) throw new Error("two nodes");
+    expect([one.self, other.self].map((id) => id.split("#")[0])).toEqual(["ann", "bob"]);
+    const [first, second] = await Promise.all([one.join(tally), other.join(tally)]);
+    await first.orderedSend.add(20);
+    await second.orderedSend.add(1);
+    expect(await first.safeSend.add(0)).toBe(21);
+  });
+
+  it("take the key from the environment", async () => {
+    const keyFile = join(folder(), "key");
+    writeFileSync(keyFile, newClusterKey());
+    process.env["COTERIE_CLUSTER_KEY"] = keyFile;
+    const node = await started({
+      discovery: folder(),
+      listen: `0.0.0.0:${await freePort("0.0.0.0")}`,
+      advertise: "127.0.0.1:1",
+    });
+    expect(node.cluster.status).toBe("primary");
+  });
+
+  it("do not start under a name that their certificate does not have", async () => {
+    const error = await refusal({ discovery: folder(), name: "zoe", secure: secureOf("ann") });
+    expect(error).toMatchObject({ code: "invalid-option" });
+    expect(error.message).toContain("zoe");
+  });
+
+  it.each([
+    [{ clusterKey: "/no/such/file" }, "neither a key nor a file"],
+    [{ clusterKey: [] }, "neither text nor bytes"],
+    [{ clusterKey: "x", ca: "y" }, "neither { clusterKey }"],
+    [{ cert: "/no/such/file", key: "x", ca: "y" }, "`secure.cert`"],
+    [{ ...secureOf("ann"), key: certificate("bob.key") }, "TLS cannot use"],
+  ])("name the option that is wrong: %o", async (secure, text) => {
+    const error = await refusal({ discovery: folder(), secure: secure as never, name: "ann" });
+    expect(error).toMatchObject({ code: "invalid-option" });
+    expect(error.message).toContain(text);
+  });
+
+  it("never show a key in an error", async () => {
+    const key = newClusterKey();
+    const error = await refusal({ discovery: folder(), secure: { clusterKey: `${key.slice(0, -1)}!` } });
+    expect(`${error.stack} ${String(error.cause)}`).not.toContain(key.slice(10, 30));
+  });
+});
+
+describe("a node with another key", () => {
+  it("is told so at once, and again when it gives up", async () => {
+    const discovery = folder();
+    await started({ discovery, name: "ann", secure: { clusterKey: newClusterKey() } });
+    const codes: string[] = [];
+    const enough = new AbortController();
+    const attempt = refusal({
+      discovery,
+      name: "eve",
+      secure: { clusterKey: newClusterKey() },
+      signal: enough.signal,
+      log: ({ code, level, message }) => {
+        if (level !== "error" || !message.includes("unproven")) return;
+        codes.push(code);
+        enough.abort();
+      },
+    });
+    expect(await attempt).toMatchObject({ code: "aborted" });
+    expect(codes[0]).toBe("handshake-refused");
+  });
+});

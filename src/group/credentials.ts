@@ -1,0 +1,94 @@
+/**
+ * From the options of `start` to what stands before a node's connections; and the refusal to be reached from other
+ * machines without it.
+ */
+import { X509Certificate } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { isIP } from "node:net";
+import { ClusterKeyError, clusterKeys } from "../runtime/secure/cluster-key.ts";
+import { type Certificates, Guard, isCertified } from "../runtime/secure/guard.ts";
+import { CoterieError } from "./errors.ts";
+import { type CertificateOptions, NODE_NAME, type StartOptions } from "./options.ts";
+
+/** Names a cluster key, or a file that holds some, for programs that do not say. */
+export const CLUSTER_KEY_VARIABLE = "COTERIE_CLUSTER_KEY";
+
+/** Throws `invalid-option`, and `insecure` when others could reach the node and it has nothing to ask of them. */
+export function guardOf(options: StartOptions, hosts: readonly string[]): Guard | undefined {
+  const { secure } = options;
+  const inherited = process.env[CLUSTER_KEY_VARIABLE];
+  if (secure !== undefined) {
+    return "clusterKey" in secure
+      ? keyGuard(secure.clusterKey, "start: `secure.clusterKey`")
+      : certificateGuard(secure);
+  }
+  if (inherited !== undefined && inherited !== "") return keyGuard(inherited, CLUSTER_KEY_VARIABLE);
+  const exposed = hosts.find((host) => !isLoopback(host));
+  if (exposed === undefined || options.insecure === true) return undefined;
+  throw new CoterieError(
+    "insecure",
+    `start: ${exposed} can be reached from other machines, and \`secure\` is not given`,
+  );
+}
+
+/** The name that a node has unless it is told one: that of its certificate. */
+export function certifiedName({ secure }: StartOptions): string | undefined {
+  if (secure === undefined || !("cert" in secure)) return undefined;
+  const name = /^CN=(.*)$/m.exec(certificate(pem(secure.cert, "cert")).subject)?.[1];
+  return name !== undefined && NODE_NAME.test(name) ? name : undefined;
+}
+
+/** The node's name must be one that its certificate has; others would refuse it. */
+export function checkName({ secure }: StartOptions, name: string): void {
+  if (secure === undefined || !("cert" in secure) || isCertified(pem(secure.cert, "cert"), name)) return;
+  throw new CoterieError("invalid-option", `start: \`name\`: the certificate of \`secure.cert\` is not for ${name}`);
+}
+
+/** `where` names the setting in errors. */
+export function keyGuard(setting: string | Uint8Array | readonly (string | Uint8Array)[], where: string): Guard {
+  try {
+    return new Guard({ kind: "cluster-key", keys: clusterKeys(setting) });
+  } catch (cause) {
+    if (!(cause instanceof ClusterKeyError)) throw cause;
+    throw new CoterieError("invalid-option", `${where} ${cause.message}`, { cause });
+  }
+}
+
+function certificateGuard(options: CertificateOptions): Guard {
+  const certificates: Certificates = {
+    cert: pem(options.cert, "cert"),
+    key: pem(options.key, "key"),
+    ca: pem(options.ca, "ca"),
+    crl: options.crl === undefined ? undefined : pem(options.crl, "crl"),
+  };
+  try {
+    return new Guard({ kind: "certificates", certificates });
+  } catch (cause) {
+    throw new CoterieError("invalid-option", "start: `secure`: TLS cannot use these certificates", { cause });
+  }
+}
+
+function certificate(text: string | Buffer): X509Certificate {
+  try {
+    return new X509Certificate(text);
+  } catch (cause) {
+    throw new CoterieError("invalid-option", "start: `secure.cert` is not a certificate", { cause });
+  }
+}
+
+function pem(value: string | Buffer, field: string): string | Buffer {
+  if (Buffer.isBuffer(value) || value.includes("-----BEGIN")) return value;
+  try {
+    return readFileSync(value);
+  } catch (cause) {
+    throw new CoterieError("invalid-option", `start: \`secure.${field}\` is neither PEM nor a file that can be read`, {
+      cause,
+    });
+  }
+}
+
+/** Names other than `localhost` are not looked up: what they stand for may change. */
+function isLoopback(host: string): boolean {
+  if (isIP(host) === 4) return host.startsWith("127.");
+  return host === "::1" || host === "localhost";
+}

@@ -1,0 +1,160 @@
+/**
+ * What stands before every connection of a secured network: TLS 1.3 in both directions of trust, before a byte of this
+ * protocol is read. Two nodes prove to each other either that they have the cluster key, or certificates of one authority.
+ *
+ *     cluster key    an external pre-shared key with an ephemeral X25519 exchange (`psk_dhe_ke`): the keys of a connection
+ *                    are derived from both and from the whole handshake, and are worthless to who learns the key later.
+ *                    A certificate is never accepted in its place.
+ *     certificates   both sides show one that the configured authority has signed, and a node may only bear a name that
+ *                    its certificate has.
+ *
+ * A connection that replaces a lost one is guarded like the first: nothing is resumed below TLS, and no ticket is given.
+ */
+import { constants, X509Certificate } from "node:crypto";
+import type { Socket, TcpNetConnectOpts } from "node:net";
+import {
+  type ConnectionOptions,
+  connect,
+  createSecureContext,
+  createServer,
+  type SecureContextOptions,
+  type Server,
+  type TLSSocket,
+} from "node:tls";
+import type { NodeId } from "../../protocol/view.ts";
+import type { ClusterKey } from "./cluster-key.ts";
+
+export interface Certificates {
+  readonly cert: string | Buffer;
+  readonly key: string | Buffer;
+  readonly ca: string | Buffer;
+  /** Certificates that are accepted no longer. */
+  readonly crl?: string | Buffer | undefined;
+}
+
+export type Credentials =
+  | { readonly kind: "cluster-key"; readonly keys: readonly ClusterKey[] }
+  | { readonly kind: "certificates"; readonly certificates: Certificates };
+
+/** Pre-shared keys of TLS 1.3 go with a hash, and Node.js offers them with SHA-256 only. */
+const PRESHARED_CIPHERS = "TLS_AES_128_GCM_SHA256";
+const CERTIFIED_CIPHERS = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
+
+const HANDSHAKE_MS = 5000;
+
+/** What became of a connection that somebody made to us. */
+export interface Examination {
+  passed(socket: TLSSocket): void;
+  /** It is closed. `why` is for people. */
+  failed(why: string): void;
+}
+
+export class Guard {
+  readonly #credentials: Credentials;
+  readonly #dialOptions: ConnectionOptions;
+  /** Never listens: connections are handed to it. */
+  readonly #server: Server;
+  /** Connections in their handshake, by where they come from. */
+  readonly #examined = new Map<string, { readonly raw: Socket; readonly examination: Examination }>();
+
+  /** A connection that has not proved anything by `handshakeMs` is given up. Throws when the certificates cannot be used. */
+  constructor(credentials: Credentials, handshakeMs = HANDSHAKE_MS) {
+    this.#credentials = credentials;
+    const options = contextOptions(credentials);
+    this.#dialOptions = {
+      secureContext: createSecureContext(options),
+      // Nodes are known by their names, which `speaksFor` checks, not by the addresses at which they are reached.
+      checkServerIdentity: () => undefined,
+      rejectUnauthorized: true,
+      ...(credentials.kind === "cluster-key" ? { pskCallback: () => offered(credentials.keys) } : {}),
+    };
+    this.#server = createServer({
+      ...options,
+      handshakeTimeout: handshakeMs,
+      requestCert: credentials.kind === "certificates",
+      rejectUnauthorized: true,
+      ...(credentials.kind === "cluster-key"
+        ? { pskCallback: (_socket: TLSSocket, identity: string) => accepted(credentials.keys, identity) }
+        : {}),
+    });
+    this.#server.on("secureConnection", (socket) => this.#settle(socket)?.passed(socket));
+    this.#server.on("tlsClientError", (error: NodeJS.ErrnoException, socket) => {
+      const found = this.#settle(socket);
+      socket.destroy();
+      found?.failed(error.code ?? error.message);
+    });
+  }
+
+  /** Dials; the socket emits `secureConnect` when both have proved themselves, or `error`. */
+  dial(options: TcpNetConnectOpts): TLSSocket {
+    return connect({ ...options, ...this.#dialOptions });
+  }
+
+  /** Examines who has made this connection; exactly one of the examination's calls follows. */
+  examine(raw: Socket, examination: Examination): void {
+    const key = origin(raw);
+    this.#examined.set(key, { raw, examination });
+    raw.on("error", () => {});
+    raw.on("close", () => {
+      if (this.#examined.get(key)?.raw === raw) this.#settle(raw)?.failed("the connection closed");
+    });
+    this.#server.emit("connection", raw);
+  }
+
+  /** Whether the other side of the connection may be this node. */
+  speaksFor(socket: Socket, id: NodeId): boolean {
+    const secured = socket as TLSSocket;
+    // With the cluster key nobody shows a certificate, and TLS reports the key as a session that goes on.
+    if (this.#credentials.kind === "cluster-key") return secured.isSessionReused();
+    const certificate = secured.getPeerX509Certificate();
+    return secured.authorized && certificate !== undefined && certifies(certificate, nameOf(id));
+  }
+
+  /** Closes the connections that are in their handshake. */
+  close(): void {
+    for (const { raw } of this.#examined.values()) raw.destroy();
+    this.#examined.clear();
+  }
+
+  #settle(socket: Socket): Examination | undefined {
+    const key = origin(socket);
+    const found = this.#examined.get(key);
+    this.#examined.delete(key);
+    return found?.examination;
+  }
+}
+
+/** Whether a certificate, PEM, has this name of a node. Throws when it is none. */
+export function isCertified(cert: string | Buffer, name: string): boolean {
+  return certifies(new X509Certificate(cert), name);
+}
+
+function certifies(certificate: X509Certificate, name: string): boolean {
+  return certificate.checkHost(name, { subject: "always", wildcards: false }) !== undefined;
+}
+
+function nameOf(id: NodeId): string {
+  const end = id.lastIndexOf("#");
+  return end < 0 ? id : id.slice(0, end);
+}
+
+function origin(socket: Socket): string {
+  return `${socket.remoteAddress} ${socket.remotePort}`;
+}
+
+function contextOptions(credentials: Credentials): SecureContextOptions {
+  const common = { minVersion: "TLSv1.3", maxVersion: "TLSv1.3", secureOptions: constants.SSL_OP_NO_TICKET } as const;
+  // Without an authority no certificate is good, so the key is the only way.
+  if (credentials.kind === "cluster-key") return { ...common, ciphers: PRESHARED_CIPHERS, ca: [] };
+  const { cert, key, ca, crl } = credentials.certificates;
+  return { ...common, ciphers: CERTIFIED_CIPHERS, cert, key, ca, ...(crl === undefined ? {} : { crl }) };
+}
+
+function offered(keys: readonly ClusterKey[]): { identity: string; psk: Uint8Array } | null {
+  const [first] = keys;
+  return first === undefined ? null : { identity: first.identity, psk: first.presharedKey };
+}
+
+function accepted(keys: readonly ClusterKey[], identity: string): Uint8Array | null {
+  return keys.find((key) => key.identity === identity)?.presharedKey ?? null;
+}
