@@ -29,7 +29,7 @@ export class SimulatedDisk implements Disk {
   #boot = 0;
   /** How many bytes all files together may have. */
   capacityBytes = Number.POSITIVE_INFINITY;
-  /** The next write fails. */
+  /** The next write fails; of what it wrote any blocks may be on disk. */
   failing = false;
 
   constructor(hooks: DiskHooks) {
@@ -77,14 +77,7 @@ export class SimulatedDisk implements Disk {
   /** The machine loses power: of what was under way any blocks may be on disk, and nothing is answered any more. */
   crash(): void {
     this.#boot++;
-    for (const { name, at, bytes } of this.#underWay) {
-      const content = this.#files.get(name);
-      // Often all or nothing; else each block by itself.
-      const share = this.#hooks.random.pick([0, 0.5, 0.5, 1]);
-      for (let from = 0; from < bytes.length; from += BLOCK_BYTES) {
-        if (this.#hooks.random.chance(share)) content?.set(bytes.subarray(from, from + BLOCK_BYTES), at + from);
-      }
-    }
+    for (const write of this.#underWay) this.#tear(write);
     this.#underWay.clear();
   }
 
@@ -102,12 +95,22 @@ export class SimulatedDisk implements Disk {
       this.#underWay.delete(write);
       if (this.failing) {
         this.failing = false;
+        this.#tear(write);
         done({ code: "failed", detail: "the simulated disk failed" });
         return;
       }
       this.#files.get(name)?.set(write.bytes, at);
       done(undefined);
     });
+  }
+
+  /** Often all of it is on disk, or nothing; else each block by itself. */
+  #tear({ name, at, bytes }: UnderWay): void {
+    const content = this.#files.get(name);
+    const share = this.#hooks.random.pick([0, 0.5, 0.5, 1]);
+    for (let from = 0; from < bytes.length; from += BLOCK_BYTES) {
+      if (this.#hooks.random.chance(share)) content?.set(bytes.subarray(from, from + BLOCK_BYTES), at + from);
+    }
   }
 
   #later(bytes: number, action: () => void): void {

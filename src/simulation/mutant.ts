@@ -3,10 +3,10 @@ import type { Property } from "./axioms/index.ts";
 /**
  * A planted bug: a change of one place in the compiled code, so that production code knows nothing of it.
  */
-export interface Mutant {
+export interface Mutant<P extends string = Property | "M5" | "assert"> {
   readonly name: string;
   /** What the bug breaks, perhaps among others: a promise, convergence (M5), or an assertion of the code itself. */
-  readonly violates: Property | "M5" | "assert";
+  readonly violates: P;
   /** The compiled file, from the package's `dist`. */
   readonly file: string;
   /** What to change; it is there exactly once. */

@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { explore } from "./explore/explore.ts";
+import type { LogPromise, tryLog } from "./log-trial.ts";
 import type { Mutant } from "./mutants.ts";
 import type { SimulationOptions, SimulationResult } from "./simulate.ts";
 import type { replay } from "./transcript.ts";
@@ -41,7 +42,7 @@ function compiledPackage(): string {
 }
 
 /** Why the mutant cannot be planted, or undefined: the text to change must be there exactly once. */
-export function flawOf(mutant: Mutant): string | undefined {
+export function flawOf(mutant: Mutant<string>): string | undefined {
   const path = join(compiledPackage(), mutant.file);
   if (!existsSync(path)) return `there is no ${path}`;
   const count = readFileSync(path, "utf8").split(mutant.find).length - 1;
@@ -60,13 +61,18 @@ export async function plantInReplay(mutant: Mutant): Promise<typeof replay> {
   return (await loadCopy<{ replay: typeof replay }>("simulation/transcript.js", mutant, false)).replay;
 }
 
+/** The package's trials of the log with this bug. */
+export async function plantInLog(mutant: Mutant<LogPromise>): Promise<typeof tryLog> {
+  return (await loadCopy<{ tryLog: typeof tryLog }>("simulation/log-trial.js", mutant, false)).tryLog;
+}
+
 /** The package's `explore`, which needs a copy with open fields, with a bug or as it is. */
 export async function openExplorer(mutant?: Mutant): Promise<typeof explore> {
   return (await loadCopy<{ explore: typeof explore }>("simulation/explore/explore.js", mutant, true)).explore;
 }
 
 /** A module out of a copy of the compiled package, with a bug, and with private fields that anybody can see (`#name` is `$name`). */
-async function loadCopy<M>(module: string, mutant: Mutant | undefined, isOpen: boolean): Promise<M> {
+async function loadCopy<M>(module: string, mutant: Mutant<string> | undefined, isOpen: boolean): Promise<M> {
   const flaw = mutant === undefined ? undefined : flawOf(mutant);
   if (flaw !== undefined) throw new Error(`mutant ${mutant?.name}: ${flaw}`);
   const folder = mkdtempSync(join(tmpdir(), "coterie-mutant-"));
