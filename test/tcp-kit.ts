@@ -36,7 +36,7 @@ export class RecordingSink implements NetworkSink {
   readonly #waiting = new Set<() => void>();
 
   constructor(id: NodeId) {
-    this.record = { id, address: "", livenessPort: 0, features: 0, disk: "" };
+    this.record = { id, address: "", livenessPort: 0, features: 0, disk: "", weight: 1 };
     this.onFrame = (from, frame) => this.frames.push({ from, bytes: frame.slice() });
   }
 

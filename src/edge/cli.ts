@@ -16,6 +16,7 @@ import { addLog } from "./log/command.ts";
 import { Output } from "./output.ts";
 import { addSimulate } from "./simulate/command.ts";
 import { addStatus } from "./status/command.ts";
+import { addWitness } from "./witness/command.ts";
 
 async function main(args: readonly string[]): Promise<void> {
   // Whoever reads our output may stop reading, as `head` does.
@@ -38,6 +39,7 @@ async function main(args: readonly string[]): Promise<void> {
   addExplore(program);
   addCheck(program);
   addStatus(program);
+  addWitness(program);
   if (args.length === 0) {
     process.stdout.write(program.helpInformation());
     process.exitCode = EXIT.usage;

@@ -120,6 +120,11 @@ export const ERROR_CODES = {
     remedy: "See `cause`. A state that is not plain data needs `checkpoint: { save, load }` in the definition.",
     retryable: true,
   },
+  witness: {
+    meaning: "The node is a witness: it votes, and takes part in no group.",
+    remedy: "Join at a node that was started without `witness`.",
+    retryable: false,
+  },
   "name-taken": {
     meaning: "Another live node has this name or address.",
     remedy: "Choose another `name` or `listen`.",

@@ -165,6 +165,14 @@ describe("close", () => {
     expect(group.signal.reason).toMatchObject({ code: "closed" });
   });
 
+  test("a witness joins no group", async () => {
+    const node = createNode(new FakeCluster().node("w"), { witness: true });
+    expect(await failureOf(node.join(one))).toMatchObject({ code: "witness" });
+    expect(await failureOf(node.joinAll([one, two]))).toMatchObject({ code: "witness" });
+    await node.close();
+    expect(await failureOf(node.join(one))).toMatchObject({ code: "closed" });
+  });
+
   test("calls that get no room are not waited for long, and those of a blocked group not at all", async () => {
     const cluster = new FakeCluster();
     const fakes = [cluster.node("a"), cluster.node("b")] as const;

@@ -41,7 +41,7 @@ export interface Node {
   /**
    * Joins the group, or creates it: resolves when this member has the state and its first view. Rejects with a
    * CoterieError: `already-member`, `definition-mismatch`, `group-lost`, `state-transfer-failed`, `not-encodable`,
-   * `handler-failed`, `excluded`, `aborted`, `closed`. Waits while the majority of the cluster is out of reach.
+   * `handler-failed`, `excluded`, `witness`, `aborted`, `closed`. Waits while the majority of the cluster is out of reach.
    */
   join<G extends GroupDefinition>(definition: G, options?: JoinOptions): Promise<Group<G>>;
   /** Joins several groups in one atomic step: all of them or none. Resolves with the groups, in the same order. */
@@ -57,6 +57,7 @@ export interface Node {
 export interface NodeOptions {
   readonly log?: Log | undefined;
   readonly history?: HistorySink | undefined;
+  readonly witness?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -72,6 +73,7 @@ class LiveNode implements Node {
   readonly cluster: LiveCluster;
   readonly #runtime: NodeRuntime;
   readonly #log: Log;
+  readonly #isWitness: boolean;
   readonly #recording: RecordingTo | undefined;
   readonly #joins = new Set<Joining>();
   /** The replicas that are members. */
@@ -81,6 +83,7 @@ class LiveNode implements Node {
   constructor(runtime: NodeRuntime, options: NodeOptions) {
     this.#runtime = runtime;
     this.#log = options.log ?? consoleLog;
+    this.#isWitness = options.witness === true;
     const { history } = options;
     this.#recording = history === undefined ? undefined : { sink: history, now: () => runtime.now() };
     this.cluster = new LiveCluster(runtime);
@@ -125,6 +128,7 @@ class LiveNode implements Node {
     if (twice !== undefined)
       throw new CoterieError("already-member", `joinAll: group ${twice} is named twice`, { group: twice });
     if (this.#closed !== undefined) throw new CoterieError("closed", "the node was closed");
+    if (this.#isWitness) throw new CoterieError("witness", `${this.self} was started as a witness`);
     if (signal?.aborted === true) throw abortedBy(signal, "join", names.join(", "));
     if (compiled.length === 0) return [];
     const joining = new Joining(this.#runtime, compiled, (definition, events) => this.#replica(definition, events));

@@ -23,6 +23,10 @@ export interface StartOptions {
   readonly failureTimeoutMs?: number;
   /** How many nodes, the oldest, agree on views and keep the directory. 1 to 15; default 5. */
   readonly directorySize?: number;
+  /** How many votes the node has among those who agree on views: 0, none, to 100; default 1. */
+  readonly weight?: number;
+  /** Whether the node only votes: it can join no group. A cluster of two with a witness survives the loss of any of them. */
+  readonly witness?: boolean;
   /**
    * What nodes prove to each other before anything else, and with what everything between them is encrypted. Default: the
    * key or file that COTERIE_CLUSTER_KEY names, if it is set; else nothing, which only loopback addresses allow.
@@ -76,6 +80,8 @@ const CHECKS: { readonly [K in keyof Required<StartOptions>]: Check } = {
     value === false || (typeof value === "string" && value !== "") ? undefined : "is neither a directory nor false",
   failureTimeoutMs: (value) => whole(value, 100, 600_000),
   directorySize: (value) => whole(value, 1, 15),
+  weight: (value) => whole(value, 0, 100),
+  witness: (value) => (typeof value === "boolean" ? undefined : "is neither true nor false"),
   secure: secureProblem,
   insecure: (value) => (typeof value === "boolean" ? undefined : "is neither true nor false"),
   signal: (value) => (value instanceof AbortSignal ? undefined : "is not an AbortSignal"),

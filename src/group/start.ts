@@ -100,6 +100,7 @@ function openNode(
     advertise: options.advertise,
     failureTimeoutMs,
     directorySize: options.directorySize ?? DIRECTORY_SIZE,
+    weight: options.weight ?? 1,
     history,
     guard,
     discover: (record: NodeRecord) => discover(options, record),

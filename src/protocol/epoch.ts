@@ -26,6 +26,8 @@ export interface EpochOptions {
   readonly self: NodeId;
   /** Who must hold a safe packet before it is delivered: all members (C8), or a quorum (B2, the cluster group). */
   readonly safety: "all" | "quorum";
+  /** What each member counts in a quorum, by rank; one by default. */
+  readonly votes?: readonly number[];
   /** Rows go to the sequencer, which tells all what every member holds; with `safety` "all" only. All members agree on it. */
   readonly relaysRows: boolean;
   /** A sender has at most so many bytes in the epoch that not every member holds. */
@@ -448,9 +450,10 @@ export class Epoch {
     if (this.#stability.stable(sender) > seqno && this.#stability.stable(SEQUENCER) > announcedBy) return true;
     if (this.#options.safety === "all") return false;
     const { members } = this.view;
-    return isQuorum(members, (member) => {
+    const isHeldBy = (member: NodeId): boolean => {
       const rank = members.indexOf(member);
       return this.#stability.count(rank, sender) > seqno && this.#stability.count(rank, SEQUENCER) > announcedBy;
-    });
+    };
+    return isQuorum(members, isHeldBy, this.#options.votes);
   }
 }

@@ -28,7 +28,7 @@ export type HistoryEvent =
     }
   /**
    * A view was installed. `group` is "" for the cluster. For a cluster view `members` are the acceptors, `nodes` are all
-   * nodes, and `proposal` is the digest of what was decided.
+   * nodes, and `proposal` is the digest of what was decided; `votes` are those of `members`, if they do not have one each.
    */
   | {
       readonly kind: "install";
@@ -38,6 +38,7 @@ export type HistoryEvent =
       readonly number: number;
       readonly members: readonly NodeId[];
       readonly nodes?: readonly NodeId[];
+      readonly votes?: readonly number[];
       readonly proposal?: string;
     }
   /** A directory step was executed; `digest` is of the directory's state after it. */

@@ -10,7 +10,7 @@ import { type JournalRecord, parseRecord, recordFrame } from "./journal-records.
 import type { Ballot, Proposal } from "./messages.ts";
 
 const a = "a#0a0a0a0a";
-const node = { id: a, address: "10.0.0.1:7000", livenessPort: 7001, features: 0, disk: "0123456789abcdef" };
+const node = { id: a, address: "10.0.0.1:7000", livenessPort: 7001, features: 0, disk: "0123456789abcdef", weight: 1 };
 const ballot: Ballot = { round: 2, proposer: a };
 const proposal: Proposal = {
   view: { cluster: "c0ffee", number: 7, nodes: [node], acceptors: [a] },

@@ -20,7 +20,7 @@ import type { ClusterView, GroupView, NodeRecord } from "./view.ts";
 
 const a = "a#0a0a0a0a";
 const b = "b#0b0b0b0b";
-const node: NodeRecord = { id: a, address: "10.0.0.1:7000", livenessPort: 7001, features: 3, disk: "" };
+const node: NodeRecord = { id: a, address: "10.0.0.1:7000", livenessPort: 7001, features: 3, disk: "", weight: 1 };
 const view: ClusterView = { cluster: "c0ffee", number: 7, nodes: [node], acceptors: [a] };
 const group: GroupView = { number: 5, members: [a, b], synced: [a] };
 const ballot: Ballot = { round: 2, proposer: b };

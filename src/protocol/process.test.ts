@@ -155,7 +155,7 @@ describe("a node alone", () => {
 });
 
 describe("a name", () => {
-  const namesake = { id: "a#ffffffff", address: "elsewhere", livenessPort: 0, features: 0, disk: "" };
+  const namesake = { id: "a#ffffffff", address: "elsewhere", livenessPort: 0, features: 0, disk: "", weight: 1 };
 
   test("that a node has is refused to another", () => {
     const node = alone();

@@ -1,7 +1,7 @@
 /**
  * Who is in a cluster or a group, by age, at one moment that all agree on.
  */
-import { type Laid, type Layout, list, record, text, u32 } from "../wire/layout.ts";
+import { type Laid, type Layout, list, record, text, u8, u32 } from "../wire/layout.ts";
 
 /**
  * One incarnation of a node: its name, `#`, and eight hexadecimal digits drawn at start. A process that restarts is a
@@ -18,7 +18,8 @@ export function nodeName(id: NodeId): string {
 
 /**
  * What others need to know of a node before they can talk to it. Ports are numbers, 0 when there is none. `disk` names the
- * node's data directory, which outlives its incarnations; it is "" when there is none.
+ * node's data directory, which outlives its incarnations; it is "" when there is none. `weight` is what it counts as an
+ * acceptor, 0 to 255.
  */
 export const nodeRecord: Layout<{
   readonly id: NodeId;
@@ -26,7 +27,8 @@ export const nodeRecord: Layout<{
   readonly livenessPort: number;
   readonly features: number;
   readonly disk: string;
-}> = record({ id: nodeId, address: text(300), livenessPort: u32, features: u32, disk: text(16) });
+  readonly weight: number;
+}> = record({ id: nodeId, address: text(300), livenessPort: u32, features: u32, disk: text(16), weight: u8 });
 export type NodeRecord = Laid<typeof nodeRecord>;
 
 export const nodeIds: Layout<readonly NodeId[]> = list(nodeId, NODES_MAX);
@@ -58,14 +60,38 @@ export function idsOf(view: ClusterView): Set<NodeId> {
 export const groupView = record({ number: u32, members: nodeIds, synced: nodeIds });
 export type GroupView = Laid<typeof groupView>;
 
+/** The votes of a view's acceptors, by rank: their weights, or one each if none of them has any. */
+export function votesOf(view: ClusterView): number[] {
+  const weights = view.acceptors.map((id) => view.nodes.find((node) => node.id === id)?.weight ?? 0);
+  return weights.some((weight) => weight > 0) ? weights : weights.map(() => 1);
+}
+
 /**
- * M3: more than half of the acceptors, or exactly half with the oldest among them. Any two quorums of one view meet,
- * and so do quorums when a view shrinks to two and then to its oldest member.
+ * M3: more than half of the votes, or exactly half with the oldest member that has any. Any two quorums of one view meet,
+ * and so do quorums when a view shrinks to two and then to its oldest member. `votes` are the members', by rank; one each
+ * by default.
  */
-export function isQuorum(acceptors: readonly NodeId[], present: (id: NodeId) => boolean): boolean {
+export function isQuorum(
+  members: readonly NodeId[],
+  present: (id: NodeId) => boolean,
+  votes?: readonly number[],
+): boolean {
+  let all = 0;
   let count = 0;
-  for (const id of acceptors) if (present(id)) count++;
-  if (count * 2 > acceptors.length) return true;
-  const oldest = acceptors[0];
-  return count * 2 === acceptors.length && oldest !== undefined && present(oldest);
+  let oldest: NodeId | undefined;
+  for (let rank = 0; rank < members.length; rank++) {
+    const id = members[rank] as NodeId;
+    const vote = votes === undefined ? 1 : (votes[rank] as number);
+    if (vote === 0) continue;
+    oldest ??= id;
+    all += vote;
+    if (present(id)) count += vote;
+  }
+  if (count * 2 > all) return true;
+  return count * 2 === all && oldest !== undefined && present(oldest);
+}
+
+/** A quorum of the acceptors of a view, by their votes. */
+export function hasQuorum(view: ClusterView, present: (id: NodeId) => boolean): boolean {
+  return isQuorum(view.acceptors, present, votesOf(view));
 }

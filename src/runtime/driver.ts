@@ -11,7 +11,7 @@ import { ClusterMemory } from "../protocol/membership/memory.ts";
 import type { Message } from "../protocol/messages.ts";
 import { Process } from "../protocol/process.ts";
 import type { Bounds, Timing } from "../protocol/timing.ts";
-import type { ClusterView, NodeId, NodeRecord } from "../protocol/view.ts";
+import { type ClusterView, type NodeId, type NodeRecord, votesOf } from "../protocol/view.ts";
 import { FRAME_PACKET, Packet, type Slab } from "../wire/packet.ts";
 import type { JoinRequest } from "./application.ts";
 import { controlFrame, laneOf, parseControl } from "./frames.ts";
@@ -444,7 +444,18 @@ export class Driver implements NetworkSink {
     const nodes = view.nodes.map(({ id }) => id);
     const { number, acceptors: members } = view;
     const at = this.#clock.now();
-    this.#record({ kind: "install", at, node: this.#options.self.id, group: "", number, members, nodes, proposal });
+    const event = {
+      kind: "install",
+      at,
+      node: this.#options.self.id,
+      group: "",
+      number,
+      members,
+      nodes,
+      proposal,
+    } as const;
+    const votes = votesOf(view);
+    this.#record(votes.every((vote) => vote === 1) ? event : { ...event, votes });
   }
 
   #record(event: HistoryEvent): void {

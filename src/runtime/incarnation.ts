@@ -23,6 +23,7 @@ export interface IncarnationOptions {
   readonly advertise: string | undefined;
   readonly failureTimeoutMs: number;
   readonly directorySize: number;
+  readonly weight: number;
   readonly history: HistorySink | undefined;
   /** Stands before every connection; without it whoever reaches this node is believed. */
   readonly guard: Guard | undefined;
@@ -100,7 +101,14 @@ export class Incarnation implements Embodiment {
       network = await TcpNetwork.listen({ host, port, liveness, guard });
       const address = options.advertise ?? formatAddress(network.host, network.port);
       const id = `${options.name}#${randomBytes(4).toString("hex")}`;
-      const record: NodeRecord = { id, address, livenessPort: liveness.port, features: 0, disk: "" };
+      const record: NodeRecord = {
+        id,
+        address,
+        livenessPort: liveness.port,
+        features: 0,
+        disk: "",
+        weight: options.weight,
+      };
       const discovery = await options.discover(record);
       const incarnation = new Incarnation(record, network, discovery, options, listener);
       network.start(incarnation.driver);

@@ -39,7 +39,7 @@ async function watcher(id: NodeId, announce = true, quietMs = 0): Promise<Watche
       };
       waiting.add(each);
     });
-  const record = { id, address: "127.0.0.1:1", livenessPort: liveness.port, features: 0, disk: "" };
+  const record = { id, address: "127.0.0.1:1", livenessPort: liveness.port, features: 0, disk: "", weight: 1 };
   return { liveness, record, heard, next };
 }
 
@@ -121,9 +121,9 @@ describe("liveness", () => {
 
   it("leaves out a node without a port", async () => {
     const one = await watcher("a#1");
-    one.liveness.watch({ id: "b#1", address: "127.0.0.1:1", livenessPort: 0, features: 0, disk: "" });
-    one.liveness.watch({ id: "c#1", address: "127.0.0.1:1", livenessPort: 70_000, features: 0, disk: "" });
-    one.liveness.watch({ id: "d#1", address: "nonsense", livenessPort: 1, features: 0, disk: "" });
+    one.liveness.watch({ id: "b#1", address: "127.0.0.1:1", livenessPort: 0, features: 0, disk: "", weight: 1 });
+    one.liveness.watch({ id: "c#1", address: "127.0.0.1:1", livenessPort: 70_000, features: 0, disk: "", weight: 1 });
+    one.liveness.watch({ id: "d#1", address: "nonsense", livenessPort: 1, features: 0, disk: "", weight: 1 });
     const other = await watcher("e#1");
     one.liveness.watch(other.record);
     other.liveness.watch(one.record);

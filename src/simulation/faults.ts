@@ -5,6 +5,7 @@
  */
 import type { Random } from "../base/random.ts";
 import type { Message } from "../protocol/messages.ts";
+import { type NodeId, votesOf } from "../protocol/view.ts";
 import { Steps } from "./steps.ts";
 import type { Traffic } from "./traffic.ts";
 import type { World } from "./world.ts";
@@ -253,6 +254,8 @@ export function canSpare(world: World, victim: string): boolean {
   const alive = new Set(living.map(({ id }) => id));
   return world.running.every(({ view }) => {
     if (view === undefined) return true;
-    return view.acceptors.filter((id) => alive.has(id)).length * 2 > view.acceptors.length;
+    const votes = votesOf(view);
+    const sum = (of: readonly number[]): number => of.reduce((all, vote) => all + vote, 0);
+    return sum(votes.filter((_, rank) => alive.has(view.acceptors[rank] as NodeId))) * 2 > sum(votes);
   });
 }

@@ -11,6 +11,7 @@ const isText: Check = (value) => typeof value === "string";
 const isNumber: Check = (value) => typeof value === "number";
 const isFlag: Check = (value) => typeof value === "boolean";
 const isCount: Check = (value) => typeof value === "number" && Number.isInteger(value) && value >= 0;
+const isCounts: Check = (value) => Array.isArray(value) && value.every(isCount);
 const isTexts: Check = (value) => Array.isArray(value) && value.every(isText);
 const oneOf =
   (...words: readonly string[]): Check =>
@@ -41,6 +42,7 @@ const FIELDS: { readonly [Kind in HistoryEvent["kind"]]: Fields<Kind> } = {
     number: isCount,
     members: isTexts,
     nodes: optional(isTexts),
+    votes: optional(isCounts),
     proposal: optional(isText),
   },
   directory: { index: isCount, digest: isText },

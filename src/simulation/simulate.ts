@@ -2,10 +2,10 @@
  * One seed: a simulated cluster under traffic and faults, then calm, in which everything must converge (M5), and at the
  * end every checker judges the history. Same seed, same trace hash.
  */
-import { Random } from "../base/random.ts";
+import { hashString, Random } from "../base/random.ts";
 import type { HistoryEvent } from "../protocol/history.ts";
 import { BOUNDS } from "../protocol/timing.ts";
-import { isQuorum } from "../protocol/view.ts";
+import { hasQuorum } from "../protocol/view.ts";
 import { check } from "./axioms/index.ts";
 import { FAULT_KINDS, type FaultKind, Faults } from "./faults.ts";
 import { Traffic } from "./traffic.ts";
@@ -56,7 +56,12 @@ export function simulate(options: SimulationOptions): SimulationResult {
   const updatesPerSecond = options.updatesPerSecond ?? plan.pick([2, 3, 4, 8]);
   // Small views as they are, or as if they were large.
   const rowsToAllMax = new Random(seed, 8).pick([1, BOUNDS.rowsToAllMax]);
-  const world = new World({ seed, directorySize: plan.pick([3, 5, 5]), bounds: { rowsToAllMax } });
+  const world = new World({
+    seed,
+    directorySize: plan.pick([3, 5, 5]),
+    bounds: { rowsToAllMax },
+    weightOf: drawnWeights(seed),
+  });
   world.fabric.latencyMs = plan.pick([0.2, 0.2, 2, 15]);
   world.fabric.jitterMs = plan.pick([0.3, 0.3, 3, 20]);
   const names = Array.from({ length: members }, (_, index) => String.fromCharCode(97 + index));
@@ -106,6 +111,12 @@ export function simulate(options: SimulationOptions): SimulationResult {
   };
 }
 
+/** In one cluster of four nodes count different votes, or none. */
+function drawnWeights(seed: number): (name: string) => number {
+  if (!new Random(seed, 9).chance(0.25)) return () => 1;
+  return (name) => new Random(seed, hashString(name)).pick([0, 1, 1, 2, 3]);
+}
+
 function chosenKinds(plan: Random): FaultKind[] {
   if (plan.chance(0.1)) return [];
   return FAULT_KINDS.filter(() => plan.chance(0.5));
@@ -125,7 +136,7 @@ export function isLost(world: World): boolean {
   const views = world.running.flatMap(({ view }) => view ?? []);
   const newest = views.sort((a, b) => b.number - a.number)[0];
   const alive = new Set(world.running.map(({ id }) => id));
-  return newest === undefined || !isQuorum(newest.acceptors, (id) => alive.has(id));
+  return newest === undefined || !hasQuorum(newest, (id) => alive.has(id));
 }
 
 /** Whether all running hosts (or at least those named) are in one view, in equal groups, with nothing pending. */

@@ -20,6 +20,8 @@ export interface WorldOptions {
   readonly seed: number;
   readonly failureTimeoutMs?: number;
   readonly directorySize?: number;
+  /** What a host counts as an acceptor; 1 by default. */
+  readonly weightOf?: (name: string) => number;
   readonly bounds?: Partial<Bounds>;
   /** Nodes have disks, which outlive their incarnations. */
   readonly durable?: boolean;
@@ -165,10 +167,10 @@ export class World {
     this.hosts.set(name, host);
     if (host.running) return host;
     const id = `${name}#${this.random.word().toString(16).padStart(8, "0")}`;
+    const { failureTimeoutMs = 3000, directorySize = 5, bounds, weightOf = () => 1 } = this.#options;
     const log = this.#logOf(host, id);
     const disk = log === undefined ? "" : logName(log.id);
-    const self: NodeRecord = { id, address: name, livenessPort: 0, features: 0, disk };
-    const { failureTimeoutMs = 3000, directorySize = 5, bounds } = this.#options;
+    const self: NodeRecord = { id, address: name, livenessPort: 0, features: 0, disk, weight: weightOf(name) };
     host.id = id;
     host.view = undefined;
     host.status = "joining";

@@ -39,7 +39,7 @@ describe("a command line that is not right", () => {
 });
 
 describe("help", () => {
-  test.each(["demo", "simulate", "check", "status"])("of %s names every exit code", async (command) => {
+  test.each(["demo", "simulate", "check", "status", "witness"])("of %s names every exit code", async (command) => {
     const { code, stdout } = await run([command, "--help"]);
     expect(code).toBe(0);
     expect(stdout).toContain("--json");

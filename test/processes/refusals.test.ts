@@ -64,7 +64,7 @@ function helloOf(fields: Partial<Extract<Handshake, { kind: "hello" }>>): Uint8A
     versionOldest: 1,
     versionNewest: 1,
     cluster: "",
-    record: { id: "mallory#00000001", address: "127.0.0.1:1", livenessPort: 0, features: 0, disk: "" },
+    record: { id: "mallory#00000001", address: "127.0.0.1:1", livenessPort: 0, features: 0, disk: "", weight: 1 },
     expects: "",
     probe: false,
     session: 1,
@@ -195,7 +195,7 @@ describe("garbage is counted and dropped", () => {
         socket.write(Buffer.concat([handshakeFrame(welcome), ...frames]));
       });
     });
-    const record = { id: "mallory#00000002", address, livenessPort: 0, features: 0, disk: "" };
+    const record = { id: "mallory#00000002", address, livenessPort: 0, features: 0, disk: "", weight: 1 };
     void answerTo(helloOf({ record }));
     await logged(ann, "mallory#00000002", from);
     await serveOn();

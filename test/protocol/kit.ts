@@ -11,7 +11,7 @@ export function ids(count: number): NodeId[] {
 }
 
 export function recordOf(id: NodeId): NodeRecord {
-  return { id, address: id.slice(0, id.indexOf("#")), livenessPort: 0, features: 0, disk: "" };
+  return { id, address: id.slice(0, id.indexOf("#")), livenessPort: 0, features: 0, disk: "", weight: 1 };
 }
 
 /** A packet of one message, whose payload is this text, in its place of an epoch. */

@@ -11,7 +11,7 @@ import type { Effects } from "../effects.ts";
 import type { Epoch } from "../epoch.ts";
 import type { Records } from "../journal.ts";
 import { type Ballot, isLower, type Message, type Proposal, type Row } from "../messages.ts";
-import { type ClusterView, isQuorum, type NodeId } from "../view.ts";
+import { type ClusterView, hasQuorum, type NodeId } from "../view.ts";
 
 /** What an agreement asks of the node it belongs to. */
 export interface AgreementHost {
@@ -150,7 +150,7 @@ export class Agreement {
     const attempt = this.#attempt;
     if (attempt?.phase !== "prevote" || attempt.round !== round) return;
     attempt.granted.add(from);
-    if (!isQuorum(this.view.acceptors, (id) => attempt.granted.has(id))) return;
+    if (!hasQuorum(this.view, (id) => attempt.granted.has(id))) return;
     const ballot = { round, proposer: this.#self };
     this.#attempt = { phase: "prepare", ballot, promises: new Map() };
     // A2: once anybody has heard of a ballot, its proposer remembers it and uses a higher one after a restart.
@@ -186,7 +186,7 @@ export class Agreement {
     if (attempt?.phase !== "prepare" || !isSame(attempt.ballot, promise.ballot)) return;
     if (promise.held.length !== this.view.acceptors.length) return;
     attempt.promises.set(from, promise);
-    if (!isQuorum(this.view.acceptors, (id) => attempt.promises.has(id))) return;
+    if (!hasQuorum(this.view, (id) => attempt.promises.has(id))) return;
     const proposal = this.#inherited(attempt.promises) ?? this.#fresh(attempt.promises);
     if (proposal === undefined) {
       this.#attempt = undefined;
@@ -241,7 +241,7 @@ export class Agreement {
     attempt.accepted.add(from);
     // Who decides installs at once, so it must hold the cut itself.
     if (!attempt.accepted.has(this.#self)) return;
-    if (!isQuorum(this.view.acceptors, (id) => attempt.accepted.has(id))) return;
+    if (!hasQuorum(this.view, (id) => attempt.accepted.has(id))) return;
     this.#attempt = undefined;
     this.#host.decided(attempt.proposal, attempt.accepted);
   }

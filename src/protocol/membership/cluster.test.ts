@@ -405,3 +405,49 @@ describe("groups through all this", () => {
     }
   });
 });
+
+describe("weights", () => {
+  const weighed = (names: string, weights: Record<string, number>): World =>
+    clusterOf(names, { weightOf: (name) => weights[name] ?? 1 });
+
+  test("M3: the heavy node goes on without the light ones, not they without it", () => {
+    const light = weighed("abc", { c: 4 });
+    expect(acceptorsOf(light, "a")).toBe("abc");
+    light.crash("a");
+    light.crash("b");
+    light.run(8000);
+    expect([nodesOf(light, "c"), hostOf(light, "c").status]).toEqual(["c", "primary"]);
+    const heavy = weighed("abc", { c: 4 });
+    heavy.crash("c");
+    heavy.run(8000);
+    expect(["a", "b"].map((name) => hostOf(heavy, name).status)).toEqual(["blocked", "blocked"]);
+    expect([...check(light.history), ...check(heavy.history)]).toEqual([]);
+  });
+
+  test("nodes without weight vote on nothing while others have some, and take over when these have left", () => {
+    const world = weighed("abcd", { c: 0, d: 0 });
+    expect(acceptorsOf(world, "d")).toBe("ab");
+    world.crash("b");
+    world.run(8000);
+    expect([nodesOf(world, "d"), acceptorsOf(world, "d")]).toEqual(["acd", "a"]);
+    world.close("a");
+    world.run(8000);
+    expect([nodesOf(world, "d"), acceptorsOf(world, "d")]).toEqual(["cd", "cd"]);
+    expect(check(world.history)).toEqual([]);
+  });
+
+  test.each(["a", "b", "w"])(
+    "three votes survive the loss of any one: a witness gives a cluster of two the third, and %s dies",
+    (victim) => {
+      const world = clusterOf("abw");
+      join(world, "g", "ab");
+      world.crash(victim);
+      const rest = [..."abw"].filter((name) => name !== victim);
+      expect(world.runUntilTrue(() => rest.every((name) => nodesOf(world, name) === rest.join("")), 8000, 50)).toBe(
+        true,
+      );
+      expect(rest.map((name) => hostOf(world, name).status)).toEqual(["primary", "primary"]);
+      expect(check(world.history)).toEqual([]);
+    },
+  );
+});

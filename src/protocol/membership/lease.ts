@@ -5,7 +5,7 @@
  * later view, renew nothing. Own pauses count: a node that has slept asks again before it serves.
  */
 import type { ClusterView, NodeId } from "../view.ts";
-import { isQuorum } from "../view.ts";
+import { hasQuorum } from "../view.ts";
 
 const SENT_MAX = 64;
 
@@ -66,6 +66,6 @@ export class Lease {
 
   holds(view: ClusterView, now: number): boolean {
     const silent = this.silent(now);
-    return isQuorum(view.acceptors, (id) => !silent.includes(id));
+    return hasQuorum(view, (id) => !silent.includes(id));
   }
 }

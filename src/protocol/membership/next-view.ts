@@ -3,7 +3,7 @@
  * and who is ready to come in (rules A3, A5, A9).
  */
 import type { Proposal } from "../messages.ts";
-import { type ClusterView, isQuorum, type NodeId, type NodeRecord, nodeName } from "../view.ts";
+import { type ClusterView, hasQuorum, type NodeId, type NodeRecord, nodeName } from "../view.ts";
 
 export interface Changes {
   /** The proposer. */
@@ -25,7 +25,7 @@ export function nextView(view: ClusterView, changes: Changes): Pick<Proposal, "v
   const seniors = view.acceptors.slice(0, view.acceptors.indexOf(self));
   if (!seniors.every((id) => condemned.has(id))) return undefined;
   // A3, A5: those that are not given up form a quorum; leavers are among them and vote.
-  if (!isQuorum(view.acceptors, (id) => !condemned.has(id) || returning.has(id))) return undefined;
+  if (!hasQuorum(view, (id) => !condemned.has(id) || returning.has(id))) return undefined;
   const staying = view.nodes.map(({ id }) => id).filter((id) => !condemned.has(id));
   const joiners = changes.ready(view.acceptors.filter((id) => !condemned.has(id) && !changes.leavers.has(id)));
   const isLast = staying.every((id) => changes.leavers.has(id)) && joiners.length === 0;
@@ -52,16 +52,29 @@ export function nextView(view: ClusterView, changes: Changes): Pick<Proposal, "v
   return { view: { cluster: view.cluster, number: view.number + 1, nodes, acceptors }, leavers };
 }
 
-/** `before`: the acceptors so far, those who are back by their new ids, too. */
+/**
+ * The acceptors that continue and some other nodes, the oldest first, but none without weight while any node has some.
+ * `before`: the acceptors so far, those who are back by their new ids, too.
+ */
 function nextAcceptors(before: ReadonlySet<NodeId>, nodes: readonly NodeRecord[], directorySize: number): NodeId[] {
+  const isWeighed = nodes.some(({ weight }) => weight > 0);
+  const votesOf = ({ weight }: NodeRecord): number => (isWeighed ? weight : 1);
   const continuing = nodes.filter(({ id }) => before.has(id));
-  // A3: no more acceptors are added in one view than continue.
-  const size = Math.min(directorySize, Math.max(1, continuing.length * 2));
-  const others = nodes.filter(({ id }) => !before.has(id));
+  const others = nodes.filter((node) => !before.has(node.id) && votesOf(node) > 0);
   const durable = others.filter(({ disk }) => disk !== "");
   // E4: nodes with a disk come first, and once all acceptors have one it stays so.
   const staysDurable = continuing.length > 0 && continuing.every(({ disk }) => disk !== "");
   const candidates = staysDurable ? durable : [...durable, ...others.filter(({ disk }) => disk === "")];
-  const added = new Set(candidates.slice(0, Math.max(0, size - continuing.length)));
+  const places = directorySize - continuing.length;
+  // A3: no more votes are added in one view than continue; if that leaves out all, the lightest is added alone.
+  const added = new Set<NodeRecord>();
+  let room = continuing.reduce((votes, node) => votes + votesOf(node), 0);
+  for (const node of candidates) {
+    if (added.size >= places || votesOf(node) > room) continue;
+    room -= votesOf(node);
+    added.add(node);
+  }
+  const [lightest] = candidates.toSorted((a, b) => votesOf(a) - votesOf(b));
+  if (added.size === 0 && lightest !== undefined && places > 0) added.add(lightest);
   return nodes.filter((node) => before.has(node.id) || added.has(node)).map(({ id }) => id);
 }

@@ -9,7 +9,7 @@ import { Epoch } from "../epoch.ts";
 import type { Journal } from "../journal.ts";
 import type { Message, Proposal } from "../messages.ts";
 import { BOUNDS, type Timing } from "../timing.ts";
-import { type ClusterView, isNodeOf, isQuorum, type NodeId } from "../view.ts";
+import { type ClusterView, hasQuorum, isNodeOf, type NodeId, votesOf } from "../view.ts";
 import { Agreement, type AgreementHost, proposalDigest } from "./agreement.ts";
 import type { DirectoryReplica } from "./directory-replica.ts";
 import { type Installation, remember } from "./memory.ts";
@@ -237,7 +237,7 @@ export class Succession implements AgreementHost {
   #endIfTakenOver(): void {
     const view = this.#handover?.decided.view;
     if (view === undefined) return;
-    if (isQuorum(view.acceptors, (id) => (this.#installedBy.get(id) ?? 0) >= view.number)) this.#host.takenOver();
+    if (hasQuorum(view, (id) => (this.#installedBy.get(id) ?? 0) >= view.number)) this.#host.takenOver();
   }
 
   #enter(installation: Installation): void {
@@ -254,6 +254,7 @@ export class Succession implements AgreementHost {
         view: { number: view.number, members, synced: members },
         self: this.#self,
         safety: "quorum" as const,
+        votes: votesOf(view),
         relaysRows: false,
         windowBytes: BOUNDS.windowBytes,
         rowDelayMs: this.#timing.rowDelayMs,

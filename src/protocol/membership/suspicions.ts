@@ -2,7 +2,7 @@
  * Whom the next view is to leave out (rule C12). An acceptor counts whom it misses itself and whom others have long been
  * missing, as their heartbeats say; so one deaf node condemns nobody but itself.
  */
-import { type ClusterView, isQuorum, type NodeId } from "../view.ts";
+import { type ClusterView, hasQuorum, type NodeId, votesOf } from "../view.ts";
 import type { FailureDetector } from "./failure-detector.ts";
 
 export class Suspicions {
@@ -41,13 +41,15 @@ export class Suspicions {
     const age = new Map(view.nodes.map(({ id }, index) => [id, index] as const));
     const condemned = new Set<NodeId>();
     const self = this.#self;
-    const voices = view.acceptors.filter((id) => id === self || !this.suspects(id, now));
+    const votes = votesOf(view);
+    const voices = view.acceptors.map((by, rank) => ({ by, votes: votes[rank] as number }));
+    const heard = voices.filter(({ by }) => by === self || !this.suspects(by, now));
     for (const { id } of view.nodes) {
       if (id === self || !this.suspects(id, now)) continue;
-      const agreeing = voices.filter((by) => by === self || this.#complaints.get(by)?.has(id)).length;
+      const agreeing = heard.filter(({ by }) => by === self || this.#complaints.get(by)?.has(id));
       // An older node that only this one misses stays: this one is the younger of the two (C12).
       const isYounger = (age.get(id) as number) > (age.get(self) as number);
-      if (isYounger || this.#isCutOff(id, now) || agreeing * 2 > voices.length) condemned.add(id);
+      if (isYounger || this.#isCutOff(id, now) || sum(agreeing) * 2 > sum(heard)) condemned.add(id);
     }
     const isYounger = (a: NodeId, b: NodeId): boolean => (age.get(a) as number) > (age.get(b) as number);
     for (const by of this.#complaints.keys()) {
@@ -69,10 +71,10 @@ export class Suspicions {
 
   /** Whether an acceptor says itself that it hears no quorum: it is deaf, and what it leads stands still. */
   #isCutOff(id: NodeId, now: number): boolean {
-    const acceptors = this.#view?.acceptors ?? [];
-    if (!this.#complaints.has(id) || !acceptors.includes(id)) return false;
+    const view = this.#view;
+    if (!this.#complaints.has(id) || view?.acceptors.includes(id) !== true) return false;
     const missed = this.#missedBy(id, now);
-    return missed.length > 0 && !isQuorum(acceptors, (acceptor) => !missed.includes(acceptor));
+    return missed.length > 0 && !hasQuorum(view, (acceptor) => !missed.includes(acceptor));
   }
 
   /** Whether this node has heard that one while another has long been missing it: not all notice a death at once. */
@@ -80,4 +82,8 @@ export class Suspicions {
     const heardAt = id === this.#self ? now : this.#detector.heardAt(id);
     return !this.#detector.suspects(id, now) && heardAt > complainedSince + this.#failureTimeoutMs / 4;
   }
+}
+
+function sum(voices: readonly { readonly votes: number }[]): number {
+  return voices.reduce((all, { votes }) => all + votes, 0);
 }

@@ -26,6 +26,7 @@ const nodeRecord = fc.record({
   livenessPort: u16,
   features: u32,
   disk: shortText(16),
+  weight: fc.integer({ min: 0, max: 255 }),
 });
 const codes = Array.from({ length: 8 }, (_, code) => refusalCode.read(new Reader(Uint8Array.of(code))));
 const messages: fc.Arbitrary<Handshake> = fc.oneof(

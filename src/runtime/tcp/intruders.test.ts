@@ -54,7 +54,7 @@ function helloFrom(id: string, changes: Partial<Hello> = {}): Uint8Array {
     versionOldest: 1,
     versionNewest: 1,
     cluster: "",
-    record: { id, address: "127.0.0.1:9", livenessPort: 0, features: 0, disk: "" },
+    record: { id, address: "127.0.0.1:9", livenessPort: 0, features: 0, disk: "", weight: 1 },
     expects: "",
     probe: false,
     session: 1,

@@ -288,7 +288,7 @@ describe("a link that cannot resume", () => {
   it("is one whose node leaves too much waiting", async () => {
     const one = await node("a#1", { limits: { backlogBytesMax: 1_000_000 } });
     one.sink.call((network) =>
-      network.link({ id: "b#1", address: "127.0.0.1:9", livenessPort: 0, features: 0, disk: "" }),
+      network.link({ id: "b#1", address: "127.0.0.1:9", livenessPort: 0, features: 0, disk: "", weight: 1 }),
     );
     for (let number = 0; number < 11; number++)
       one.sink.call((n) => n.send("b#1", "bulk", numberedFrame(number, 99_999)));

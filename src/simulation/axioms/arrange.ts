@@ -149,6 +149,7 @@ function install(run: Run, event: EventOf<"install">, index: number): void {
     view.installedAt = index;
     view.members = event.members;
     view.nodes = event.nodes;
+    view.votes = event.votes;
     view.proposal = event.proposal;
   }
   if (event.number < member.group.lowest) member.group.lowest = event.number;

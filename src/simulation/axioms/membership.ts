@@ -143,7 +143,7 @@ function checkSuccession(
     const accepters = accepted.get(`${event.number} ${event.proposal}`);
     if (earlier === undefined || earlier.installedAt === NEVER) {
       found.add(stay.installedAt, `nobody installed the predecessor of ${view}`, event.node, CLUSTER);
-    } else if (event.proposal === undefined || !isQuorum(earlier.members, (id) => accepters?.has(id) ?? false)) {
+    } else if (event.proposal === undefined || !isQuorum(earlier, (id) => accepters?.has(id) ?? false)) {
       const proposal = event.proposal ?? "without a proposal";
       const who = accepters === undefined ? "nobody" : [...accepters].join(" ");
       found.add(
@@ -241,10 +241,12 @@ function checkDirectory(run: Run): Violation[] {
 }
 
 /** M3's own words, apart from the protocol's, which are what is judged. */
-function isQuorum(members: readonly NodeId[], accepted: (id: NodeId) => boolean): boolean {
-  const count = members.filter(accepted).length;
-  const [oldest] = members;
-  return count * 2 > members.length || (count * 2 === members.length && oldest !== undefined && accepted(oldest));
+function isQuorum({ members, votes }: ViewRun, accepted: (id: NodeId) => boolean): boolean {
+  const voters = members.map((id, rank) => ({ id, vote: votes?.[rank] ?? 1 })).filter(({ vote }) => vote > 0);
+  const sum = (of: typeof voters): number => of.reduce((all, { vote }) => all + vote, 0);
+  const count = sum(voters.filter(({ id }) => accepted(id)));
+  const [oldest] = voters;
+  return count * 2 > sum(voters) || (count * 2 === sum(voters) && oldest !== undefined && accepted(oldest.id));
 }
 
 function installOf(run: Run, stay: Stay): EventOf<"install"> {

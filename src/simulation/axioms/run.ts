@@ -64,6 +64,8 @@ export class ViewRun {
   readonly number: number;
   members: readonly NodeId[] = [];
   nodes: readonly NodeId[] | undefined;
+  /** What each of the members of a cluster view counts; one each if it is undefined. */
+  votes: readonly number[] | undefined;
   proposal: string | undefined;
   installedAt = NEVER;
   /** Everybody's stays in this view, in the order of the history. */

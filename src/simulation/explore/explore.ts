@@ -88,7 +88,7 @@ class Explorer {
     const { members, others, directorySize } = options;
     const records = Array.from({ length: members + others }, (_, rank): NodeRecord => {
       const name = String.fromCharCode(97 + rank);
-      return { id: `${name}#0000000${rank}`, address: name, livenessPort: 0, features: 0, disk: "" };
+      return { id: `${name}#0000000${rank}`, address: name, livenessPort: 0, features: 0, disk: "", weight: 1 };
     });
     const frames = new Frames();
     const ids = records.map(({ id }) => id);
