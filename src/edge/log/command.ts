@@ -5,11 +5,12 @@
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { CoterieError } from "../../group/errors.ts";
-import { blocksBytes } from "../../runtime/log/batch.ts";
+import { blocksBytes, logName } from "../../runtime/log/batch.ts";
 import { Folder } from "../../runtime/log/folder.ts";
 import { type Recovered, recover } from "../../runtime/log/recovery.ts";
 import { EXIT, type Exit, exitHelp } from "../exit.ts";
-import { count, figure, Output } from "../output.ts";
+import { count, figure, Output, wrap } from "../output.ts";
+import { type Contents, contentsOf } from "./contents.ts";
 
 interface Options {
   readonly json?: boolean;
@@ -20,7 +21,7 @@ export function addLog(program: Command): void {
   const wrong = exitHelp("acknowledged records are damaged");
   log
     .command("inspect <directory>")
-    .description("Show the segments of a log, and what each holds.")
+    .description("Show what a log holds: which records of which groups, and where they are.")
     .option("--json", "print one JSON object")
     .addHelpText("after", wrong)
     .action((directory: string, options: Options) => {
@@ -50,14 +51,17 @@ function show(directory: string, { json = false }: Options, isWhole: boolean): E
   });
   const lost = damage.map(({ from, to, segment, at }) => ({ from, to, segment, at }));
   const ok = lost.length === 0;
-  const summary = { directory: path, id: idText(id), ok, floor, next: nextPosition, damage: lost };
-  output.record(isWhole ? { ...summary, segments: used, spares: spares.length } : summary);
+  const summary = { directory: path, id: logName(id), ok, floor, next: nextPosition, damage: lost };
+  const contents = isWhole ? contentsOf(segments, floor) : undefined;
+  output.record(contents === undefined ? summary : { ...summary, ...contents, segments: used, spares: spares.length });
   const { bold, dim, red, green } = output.colours;
   output.line(`\n${bold(`coterie log ${isWhole ? "inspect" : "verify"}`)}  ${dim(path)}\n`);
   output.line(
-    `  log ${idText(id)}: records ${figure(floor)} to ${figure(nextPosition - 1)} in ${count(used.length, "segment")}`,
+    `  log ${logName(id)}: records ${figure(floor)} to ${figure(nextPosition - 1)} in ${count(used.length, "segment")}`,
   );
-  if (isWhole) {
+  if (contents !== undefined) {
+    tell(output, contents, logName(id));
+    output.line(dim("\n  segments"));
     for (const { number, file, first, next, batches, bytes } of used) {
       const records = next === 0 ? "empty" : `records ${figure(first)} to ${figure(next - 1)}`;
       output.line(
@@ -74,9 +78,51 @@ function show(directory: string, { json = false }: Options, isWhole: boolean): E
   output.line(
     ok
       ? green("\n  All acknowledged records are intact.")
-      : "\n  The node will get these records from a peer when it starts.",
+      : "\n  What is damaged is never served; the node gets what it lacks from other nodes.",
   );
   return ok ? EXIT.ok : EXIT.wrong;
+}
+
+function tell(output: Output, { kinds, groups, view }: Contents, disk: string): void {
+  const { bold, dim } = output.colours;
+  if (view !== undefined) {
+    const names = view.nodes.map((node) => (node.disk === disk ? bold(node.id) : node.id));
+    output.line(`\n  The last view of the cluster ${view.cluster} is number ${view.number}:`);
+    for (const line of wrap(names.join(", "), output.columns - 4)) output.line(`    ${line}`);
+    const own = view.nodes.find((node) => node.disk === disk);
+    if (own !== undefined) output.line(dim(`    this disk is that of ${own.id}`));
+  }
+  table(output, [
+    ["records", "number", "bytes"],
+    ...Object.entries(kinds).map(([kind, { records, bytes }]) => [kind, figure(records), figure(bytes)]),
+  ]);
+  table(output, [
+    ["groups", "epochs", "packets", "messages", "bytes", "others"],
+    ...groups.map(({ group, name, epochs, packets, messages, others }) => [
+      group === 0 ? "(the cluster)" : name === "" ? `number ${group}` : name,
+      epochs === undefined ? "" : epochs[0] === epochs[1] ? `${epochs[0]}` : `${epochs[0]} to ${epochs[1]}`,
+      figure(packets.records),
+      figure(messages),
+      figure(packets.bytes),
+      Object.entries(others)
+        .map(([kind, { records }]) => `${records} ${kind}`)
+        .join(", "),
+    ]),
+  ]);
+}
+
+/** The first column, and a last one of words, begin at the left; figures end at the right. */
+function table(output: Output, rows: readonly (readonly string[])[]): void {
+  const width = (column: number): number => Math.max(...rows.map((row) => row[column]?.length ?? 0));
+  output.line("");
+  for (const [index, row] of rows.entries()) {
+    const cells = row.map((cell, column) => {
+      if (column === 0) return cell.padEnd(width(column));
+      return column === 5 ? cell : cell.padStart(width(column));
+    });
+    const line = `  ${cells.join("  ")}`.trimEnd();
+    output.line(index === 0 ? output.colours.dim(line) : line);
+  }
 }
 
 function read(path: string): Recovered {
@@ -87,8 +133,4 @@ function read(path: string): Recovered {
       remedy: "Name the folder of a node's log.",
     });
   }
-}
-
-function idText([high, low]: readonly [number, number]): string {
-  return `${high.toString(16).padStart(8, "0")}${low.toString(16).padStart(8, "0")}`;
 }
