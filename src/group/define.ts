@@ -6,6 +6,7 @@
  */
 import { createHash } from "node:crypto";
 import type { StandardSchemaV1 } from "@standard-schema/spec";
+import { type BatchHandler, batchHandlerOf } from "./batch.ts";
 import { CoterieError } from "./errors.ts";
 import type {
   ArgumentsOf,
@@ -96,6 +97,8 @@ export interface Operation {
   readonly name: string;
   readonly opcode: number;
   readonly handler: Handler;
+  /** Of an update that takes many messages at once: used in place of `handler` where it can be. */
+  readonly batch: BatchHandler | undefined;
   readonly schema: StandardSchemaV1 | undefined;
 }
 
@@ -216,7 +219,8 @@ function operationsIn(
       throw invalid(`${field}.${name}`, "cannot be the name of an operation", "choose another name");
     }
     if (typeof handler !== "function") throw invalid(`${field}.${name}`, "is not a function");
-    return { name, opcode, handler: handler as Handler, schema: schemas.get(name) };
+    const batch = batchHandlerOf(handler);
+    return { name, opcode, handler: handler as Handler, batch, schema: schemas.get(name) };
   });
 }
 

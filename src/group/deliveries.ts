@@ -14,6 +14,7 @@ import type { DeliveryPoint, Membership } from "../runtime/application.ts";
 import { MessageCursor, type Packet } from "../wire/packet.ts";
 import { Answers } from "./answers.ts";
 import { argumentsIn } from "./arguments.ts";
+import { type BatchHandler, LiveBatch } from "./batch.ts";
 import { copyOf } from "./bytes.ts";
 import { LiveUpdateContext } from "./contexts.ts";
 import type { CompiledDefinition, Operation } from "./define.ts";
@@ -82,6 +83,11 @@ export class Deliveries {
     for (let place = 0; cursor.next(); place++) {
       const { tag, from, length } = cursor;
       const update = (tag & ~OPERATION_MASK) === RAW ? updates[tag & OPERATION_MASK] : undefined;
+      if (update?.batch !== undefined) {
+        place += this.#updateBatch(update, update.batch, packet, cursor, place, own) - 1;
+        context.index++;
+        continue;
+      }
       this.#recorder?.delivered(packet, place, sender, context.view);
       if (update !== undefined) {
         copy ??= copyOf(bytes).buffer;
@@ -115,6 +121,42 @@ export class Deliveries {
       return;
     }
     this.#updated(operation, result, own);
+  }
+
+  /** Runs the messages from the one that the cursor stands at, as many as belong together; their number. */
+  #updateBatch(
+    operation: Operation,
+    handler: BatchHandler,
+    packet: Packet,
+    cursor: MessageCursor,
+    place: number,
+    own: boolean,
+  ): number {
+    const { context } = this;
+    const recorder = this.#recorder;
+    const onPass =
+      recorder && ((passed: number) => recorder.delivered(packet, place + passed, context.sender, context.view));
+    const batch = new LiveBatch(packet.bytes, cursor, context, onPass);
+    while (batch.hasNext) {
+      const before = batch.passed;
+      try {
+        const result: unknown = handler(context, batch);
+        while (batch.next());
+        if (isThenable(result))
+          for (let at = before; at < batch.passed; at++) this.#updateWaits(operation, result, own);
+        else this.#updatedMany(batch.passed - before, own);
+      } catch (error) {
+        if (batch.passed === before && !batch.next()) break;
+        this.#updatedMany(batch.passed - before - 1, own);
+        this.#updateThrew(operation, error, own);
+      }
+    }
+    return batch.passed;
+  }
+
+  #updatedMany(count: number, own: boolean): void {
+    this.#diagnostics.counters.delivered += count;
+    if (own) this.#outbox.deliveredMany(this.context.flavour, count);
   }
 
   #update(operation: Operation, args: readonly unknown[], own: boolean): void {

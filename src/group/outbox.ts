@@ -134,6 +134,12 @@ export class Outbox {
     }
   }
 
+  /** So many of this member's own updates of this flavour are delivered, and had no result. */
+  deliveredMany(flavour: number, count: number): void {
+    const underway = this.#underwayOf(flavour);
+    for (let left = count; left > 0; left--) underway.shift()?.fulfil(undefined);
+  }
+
   /** One of this member's own messages of this flavour is delivered: the call that sent it, if it is not a query. */
   delivered(flavour: number): Pending<unknown> | undefined {
     return this.#underwayOf(flavour).shift();

@@ -48,7 +48,7 @@ function watched(inside: CompiledDefinition, probe: Probe): CompiledDefinition {
         ran("update", operation, context, args);
       }
     };
-    return { ...operation, handler };
+    return { ...operation, handler, batch: undefined };
   });
   const queries = inside.queries.map((operation) => {
     const handler = (context: unknown, ...args: readonly unknown[]): unknown => {

@@ -269,12 +269,19 @@ export class MessageCursor {
     return true;
   }
 
+  /** Whether there is a next message, and it has this tag. */
+  isNext(tag: number): boolean {
+    const at = this.#at;
+    return at + MESSAGE_HEADER_BYTES <= this.#end && this.#packet.view.getUint32(at + 4, true) === tag;
+  }
+
   /** The payload of the current message, as a view of the packet's bytes. */
   payload(): Uint8Array {
     return this.#packet.bytes.subarray(this.from, this.from + this.length);
   }
 
   #stop(): boolean {
+    this.#at = this.#end;
     this.malformed = true;
     return false;
   }

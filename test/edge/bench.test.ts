@@ -33,7 +33,7 @@ describe("coterie bench", () => {
     const { code, stdout } = await run(["bench", "throughput", "--members", "2", "--api", "typed", ...BRIEF]);
     expect(code).toBe(0);
     expect(stdout).toMatch(/group: [\d,]+ a second at each member/);
-    expect(stdout).toMatch(/plain: [\d,]+ a second at each member/);
+    expect(stdout).toMatch(/other: [\d,]+ a second at each member/);
     expect(stdout).toMatch(/ratio \d+\.\d\d/);
   });
 

@@ -6,11 +6,21 @@ import { type Command, Option } from "commander";
 import { EXIT, type Exit, exitHelp } from "../exit.ts";
 import { wholeNumber } from "../options.ts";
 import { figure, Output } from "../output.ts";
-import { type Latency, latencyRound, medianRound, type Round, type Throughput, throughputRound } from "./compare.ts";
-import { APIS, type Api, FLAVOURS, type Flavour, type Work } from "./task.ts";
+import {
+  BASELINES,
+  type Baseline,
+  type Latency,
+  latencyRound,
+  medianRound,
+  type Round,
+  type Throughput,
+  throughputRound,
+} from "./compare.ts";
+import { APIS, type Api, FLAVOURS, LATENCIES, type Way, type Work } from "./task.ts";
 
 interface Options {
-  readonly flavour: Flavour;
+  readonly flavour: Way;
+  readonly against: Baseline;
   readonly size: number;
   readonly members: number;
   readonly senders?: number;
@@ -25,24 +35,34 @@ export function addBench(program: Command): void {
   const bench = program
     .command("bench")
     .description("Measure groups on this machine, as a ratio to what it does without any protocol.");
-  common(bench.command("throughput").description("Messages a second, to frames on plain TCP among as many processes."))
-    .option("--senders <count>", "how many members send (default: all)", wholeNumber("--senders", 1, 64))
+  common(bench.command("throughput"), FLAVOURS)
+    .description("Messages a second, to frames on plain TCP among as many processes, or to another flavour.")
+    .addOption(new Option("--against <baseline>", "what it is compared with").choices(BASELINES).default("plain"))
     .action(async (options: Options) => {
       process.exitCode = await throughput(options);
     });
-  common(bench.command("latency").description("How long a message takes, to a round trip on plain TCP.")).action(
-    async (options: Options) => {
+  common(bench.command("latency"), LATENCIES)
+    .description("How long a message takes, to a round trip on plain TCP.")
+    .action(async (options: Options) => {
       process.exitCode = await latency(options);
-    },
-  );
+    });
 }
 
-function common(command: Command): Command {
+function common(command: Command, ways: readonly Way[]): Command {
   return command
-    .addOption(new Option("--flavour <flavour>", "how it is sent").choices(FLAVOURS).default("orderedSend"))
+    .addOption(new Option("--flavour <flavour>", "how it is sent").choices(ways).default("orderedSend"))
     .option("--size <bytes>", "of a message", wholeNumber("--size", 1, 16 * 1024 * 1024), 100)
     .option("--members <count>", "processes", wholeNumber("--members", 2, 64), 3)
-    .addOption(new Option("--api <api>", "raw bytes, or a string and a number").choices(APIS).default("bytes"))
+    .option(
+      "--senders <count>",
+      "how many of them send, if not one is in flight (default: all)",
+      wholeNumber("--senders", 1, 64),
+    )
+    .addOption(
+      new Option("--api <api>", "a view of bytes, a batch of such, or a string and a number")
+        .choices(APIS)
+        .default("bytes"),
+    )
     .option(
       "--per-second <count>",
       "messages a second from each sender, come what may; 0: no such rate",
@@ -59,7 +79,12 @@ async function throughput(options: Options): Promise<Exit> {
   const output = new Output(options.json === true);
   const work = workOf(options);
   title(output, "throughput", work);
-  const round = await median(options.rounds, output, () => throughputRound(work), throughputLine);
+  const round = await median(
+    options.rounds,
+    output,
+    (round) => throughputRound(work, options.against, round),
+    throughputLine,
+  );
   if (round === undefined) return EXIT.failed;
   const { ratio, group, baseline } = round;
   output.line(`\n  ${output.colours.bold(`ratio ${ratio.toFixed(2)}`)}`);
@@ -70,6 +95,8 @@ async function throughput(options: Options): Promise<Exit> {
     cpuNsPerDelivery: group.cpuNsPerDelivery,
     baselineCpuNsPerDelivery: baseline.cpuNsPerDelivery,
     rssBytesMax: group.rssBytes,
+    rssGrowthBytesMax: group.rssGrowthBytes,
+    against: options.against,
     ...work,
   });
   return EXIT.ok;
@@ -77,16 +104,19 @@ async function throughput(options: Options): Promise<Exit> {
 
 async function latency(options: Options): Promise<Exit> {
   const output = new Output(options.json === true);
-  const work = { ...workOf(options), senders: options.perSecond > 0 ? options.members : 1 };
+  const work = workOf(options.perSecond > 0 ? options : { ...options, senders: 1 });
   title(output, "latency", work);
-  const round = await median(options.rounds, output, () => latencyRound(work), latencyLine);
+  const round = await median(options.rounds, output, (round) => latencyRound(work, round), latencyLine);
   if (round === undefined) return EXIT.failed;
   const { ratio, group, baseline } = round;
   output.line(`\n  ${output.colours.bold(`ratio ${ratio.toFixed(2)}`)} of the medians`);
   output.record({
     ratio: Number(ratio.toFixed(3)),
-    microseconds: rounded(group),
-    baselineMicroseconds: rounded(baseline),
+    deliveredPerSecond: group.perSecond,
+    baselinePerSecond: baseline.perSecond,
+    cpuNsPerDelivery: group.cpuNsPerDelivery,
+    microseconds: times(group),
+    baselineMicroseconds: times(baseline),
     ...work,
   });
   return EXIT.ok;
@@ -108,13 +138,13 @@ function workOf({ flavour, size, members, senders = members, api, perSecond, sec
 async function median<F>(
   rounds: number,
   output: Output,
-  measured: () => Promise<Round<F>>,
+  measured: (round: number) => Promise<Round<F>>,
   line: (round: Round<F>) => string,
 ): Promise<Round<F> | undefined> {
   const done: Round<F>[] = [];
   while (done.length < rounds) {
     output.progress(`  round ${done.length + 1} of ${rounds}`);
-    const round = await measured();
+    const round = await measured(done.length);
     done.push(round);
     output.line(`  ${line(round)}`);
   }
@@ -132,7 +162,7 @@ function title(output: Output, what: string, { flavour, bytes, members, senders,
 function throughputLine({ ratio, group, baseline }: Round<Throughput>): string {
   const each = ({ perSecond, cpuNsPerDelivery }: Throughput): string =>
     `${figure(perSecond)} a second at each member, ${figure(cpuNsPerDelivery)} ns of CPU each`;
-  return `group: ${each(group)}\n  plain: ${each(baseline)}   ratio ${ratio.toFixed(2)}`;
+  return `group: ${each(group)}\n  other: ${each(baseline)}   ratio ${ratio.toFixed(2)}`;
 }
 
 function latencyLine({ ratio, group, baseline }: Round<Latency>): string {
@@ -146,7 +176,7 @@ function latencyLine({ ratio, group, baseline }: Round<Latency>): string {
   return `${parts.join(", ")}; round trip ${figure(baseline.p50)} µs   ratio ${ratio.toFixed(2)}`;
 }
 
-function rounded(latency: Latency): Latency {
-  const entries = Object.entries(latency).map(([name, value]) => [name, Number((value as number).toFixed(1))]);
-  return Object.fromEntries(entries) as Latency;
+function times({ p50, p99, p999, mean, deviation }: Latency): Readonly<Record<string, number>> {
+  const entries = Object.entries({ p50, p99, p999, mean, deviation });
+  return Object.fromEntries(entries.map(([name, value]) => [name, Number(value.toFixed(1))]));
 }

@@ -1,9 +1,10 @@
 /**
- * Comparisons of a group with what the machine does without any protocol, each pair measured right after the other. The
- * figure that lasts is the ratio of a pair; the median of the rounds is taken.
+ * Comparisons of a group with what the machine does without any protocol, or with another flavour: each pair is measured
+ * one right after the other, in turns. The figure that lasts is the ratio of a pair; the median of the rounds is taken.
  */
+import type { Histogram } from "./histogram.ts";
 import { type Measurement, measure } from "./measure.ts";
-import type { Work } from "./task.ts";
+import { FLAVOURS, type Work } from "./task.ts";
 
 export interface Round<F> {
   readonly ratio: number;
@@ -15,6 +16,7 @@ export interface Throughput {
   readonly perSecond: number;
   readonly cpuNsPerDelivery: number;
   readonly rssBytes: number;
+  readonly rssGrowthBytes: number;
 }
 
 /** In microseconds. */
@@ -24,12 +26,24 @@ export interface Latency {
   readonly p999: number;
   readonly mean: number;
   readonly deviation: number;
+  /** What was delivered at each member meanwhile. */
+  readonly perSecond: number;
+  readonly cpuNsPerDelivery: number;
 }
 
-/** Messages a second at each member: a group's, to those of frames on plain TCP among as many processes. */
-export async function throughputRound(work: Work): Promise<Round<Throughput>> {
-  const baseline = await measure("raw", { ...work, perSecond: 0 });
-  const group = await measure("group", work);
+/** What a group is compared with: frames on plain TCP among as many processes, or a group that sends so. */
+export const BASELINES = ["plain", ...FLAVOURS] as const;
+export type Baseline = (typeof BASELINES)[number];
+
+/** Messages a second at each member. In odd rounds the group is measured first. */
+export async function throughputRound(work: Work, against: Baseline = "plain", round = 0): Promise<Round<Throughput>> {
+  const isPlain = against === "plain";
+  const other: Work = isPlain ? { ...work, perSecond: 0 } : { ...work, flavour: against };
+  const [group, baseline] = await inTurns(
+    round,
+    () => measure("group", work),
+    () => measure(isPlain ? "raw" : "group", other),
+  );
   return { ratio: group.perSecond / baseline.perSecond, group, baseline };
 }
 
@@ -38,13 +52,27 @@ export async function throughputRound(work: Work): Promise<Round<Throughput>> {
  * once, to the handlers of the others. With a rate: from when a message was due to the handlers of all. To the round trip
  * of as many bytes between two processes.
  */
-export async function latencyRound(work: Work): Promise<Round<Latency>> {
-  const pingPong = { ...work, members: 2, senders: 1, perSecond: 0, oneInFlight: true };
-  const baseline = latencyOf((await measure("raw", pingPong)).result);
-  const measured = await measure("group", { ...work, oneInFlight: work.perSecond === 0 });
+export async function latencyRound(work: Work, round = 0): Promise<Round<Latency>> {
+  const pingPong: Work = { ...work, members: 2, senders: 1, perSecond: 0, oneInFlight: true };
   const isEarly = work.flavour === "send" || work.flavour === "causalSend";
-  const group = latencyOf(work.perSecond > 0 || isEarly ? measured.arrival : measured.result);
+  const [group, baseline] = await inTurns(
+    round,
+    async () => {
+      const measured = await measure("group", { ...work, oneInFlight: work.perSecond === 0 });
+      return latencyOf(measured, work.perSecond > 0 || isEarly ? measured.arrival : measured.result);
+    },
+    async () => {
+      const measured = await measure("raw", pingPong);
+      return latencyOf(measured, measured.result);
+    },
+  );
   return { ratio: group.p50 / baseline.p50, group, baseline };
+}
+
+async function inTurns<A, B>(round: number, first: () => Promise<A>, second: () => Promise<B>): Promise<[A, B]> {
+  if (round % 2 === 1) return [await first(), await second()];
+  const before = await second();
+  return [await first(), before];
 }
 
 /** The round with the median ratio. */
@@ -52,7 +80,7 @@ export function medianRound<F>(rounds: readonly Round<F>[]): Round<F> | undefine
   return rounds.toSorted((a, b) => a.ratio - b.ratio)[Math.floor(rounds.length / 2)];
 }
 
-function latencyOf(histogram: Measurement["result"]): Latency {
+function latencyOf({ perSecond, cpuNsPerDelivery }: Measurement, histogram: Histogram): Latency {
   const { mean, deviation } = histogram.spread();
   return {
     p50: histogram.percentile(0.5),
@@ -60,5 +88,7 @@ function latencyOf(histogram: Measurement["result"]): Latency {
     p999: histogram.percentile(0.999),
     mean,
     deviation,
+    perSecond,
+    cpuNsPerDelivery,
   };
 }

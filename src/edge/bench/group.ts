@@ -1,15 +1,19 @@
 /**
  * The measured thing: a member of a group that sends one kind of message, and counts what its handlers are given.
  */
+import { batched } from "../../group/batch.ts";
 import { defineGroup } from "../../group/define.ts";
 import type { Group } from "../../group/group.ts";
 import type { Node } from "../../group/node.ts";
+import { ALL } from "../../group/reply.ts";
 import { start } from "../../group/start.ts";
-import { during, type Meter } from "./meter.ts";
+import { during, type Meter, pause } from "./meter.ts";
 import { machineMicroseconds, type Task } from "./task.ts";
 
 /** Sent without awaiting between two looks at how far things are. */
 const BURST_BYTES = 65_536;
+/** How many bursts are under way: what many callers, each awaiting its own call, would have under way together. */
+const BURSTS = 4;
 const MESSAGE_HEADER_BYTES = 8;
 const STAMP_BYTES = 8;
 
@@ -24,14 +28,22 @@ function definitionFor(meter: Meter, isTimed: boolean) {
     updates: {
       bytes: (_context, message: Uint8Array) => {
         meter.checksum = (meter.checksum + (message[0] as number)) | 0;
-        arrived(isTimed ? stampOf(message) : 0);
+        arrived(isTimed ? stampOf(message, 0) : 0);
       },
+      batch: batched((_context, batch) => {
+        while (batch.next()) {
+          meter.checksum = (meter.checksum + (batch.bytes[batch.offset] as number)) | 0;
+          arrived(isTimed ? stampOf(batch.bytes, batch.offset) : 0);
+        }
+      }),
       typed: (_context, name: string, stamp: number) => {
         meter.checksum = (meter.checksum + name.length) | 0;
         arrived(stamp);
       },
     },
-    queries: {},
+    queries: {
+      bytes: (_context, message: Uint8Array) => message[0] as number,
+    },
     maxMessageBytes: 64 * 1024 * 1024,
   });
 }
@@ -42,11 +54,11 @@ export class GroupMember {
   readonly #node: Node;
   readonly #group: Group<ReturnType<typeof definitionFor>>;
   readonly #message: Uint8Array;
+  readonly #stamp: DataView;
   readonly #name: string;
   readonly #isTimed: boolean;
+  readonly #bursts: PromiseLike<unknown>[] = [];
   #last: PromiseLike<unknown> | undefined;
-  #begun = 0;
-  #sent = 0;
 
   private constructor(task: Task, meter: Meter, node: Node, group: Group<ReturnType<typeof definitionFor>>) {
     this.#task = task;
@@ -55,6 +67,7 @@ export class GroupMember {
     this.#group = group;
     this.#isTimed = isTimed(task);
     this.#message = new Uint8Array(Math.max(task.bytes, this.#isTimed ? STAMP_BYTES : 0)).fill(7);
+    this.#stamp = new DataView(this.#message.buffer);
     this.#name = "n".repeat(task.bytes);
   }
 
@@ -67,10 +80,10 @@ export class GroupMember {
 
   async run(forMs: number): Promise<void> {
     const { oneInFlight, perSecond } = this.#task;
-    this.#begun = performance.now();
-    this.#sent = 0;
-    const step = oneInFlight ? () => this.#one() : perSecond > 0 ? () => this.#due() : () => this.#burst();
-    await during(forMs, this.#sends ? step : () => undefined);
+    if (!this.#sends) await pause(forMs);
+    else if (oneInFlight) await during(forMs, () => this.#one());
+    else if (perSecond > 0) await this.#atRate(forMs, perSecond);
+    else await during(forMs, () => this.#burst());
     await this.#last;
   }
 
@@ -91,35 +104,35 @@ export class GroupMember {
     this.#meter.resulted(machineMicroseconds() - begun);
   }
 
-  /** What is due by now, at the times when it was due: a sender that is held back does not hide it. */
-  #due(): undefined {
-    const { perSecond } = this.#task;
-    const now = performance.now();
-    const offset = machineMicroseconds() - now * 1000;
-    for (let due = this.#dueAt(perSecond); due <= now; due = this.#dueAt(perSecond)) {
-      this.#last = this.#send(offset + due * 1000);
-      this.#sent++;
+  /** Each message is sent when it is due, or as soon as it can be: a sender that is held back does not hide it. */
+  async #atRate(forMs: number, perSecond: number): Promise<void> {
+    const begun = performance.now();
+    const offset = machineMicroseconds() - begun * 1000;
+    const dueAt = (index: number): number => begun + (index * 1000) / perSecond;
+    let sent = 0;
+    while (dueAt(sent) < begun + forMs) {
+      for (const now = performance.now(); dueAt(sent) <= now; sent++) {
+        this.#last = this.#send(offset + dueAt(sent) * 1000);
+      }
+      await pause(1);
     }
-    return undefined;
   }
 
-  #dueAt(perSecond: number): number {
-    return this.#begun + (this.#sent * 1000) / perSecond;
-  }
-
-  /** A burst without awaiting, then the last of the burst before: that is the back-pressure. */
+  /** A burst without awaiting, then the last of an earlier burst: that is the back-pressure. */
   #burst(): PromiseLike<unknown> | undefined {
-    const before = this.#last;
     const count = Math.max(1, Math.floor(BURST_BYTES / (this.#task.bytes + MESSAGE_HEADER_BYTES)));
     for (let left = count; left > 0; left--) this.#last = this.#send(0);
-    return before;
+    this.#bursts.push(this.#last as PromiseLike<unknown>);
+    return this.#bursts.length > BURSTS ? this.#bursts.shift() : undefined;
   }
 
   #send(stamp: number): PromiseLike<unknown> {
-    const sends = this.#group[this.#task.flavour];
-    if (this.#task.api === "typed") return sends.typed(this.#name, stamp);
-    if (this.#isTimed) new DataView(this.#message.buffer).setFloat64(0, stamp, true);
-    return sends.bytes(this.#message);
+    const { api, flavour } = this.#task;
+    if (this.#isTimed) this.#stamp.setFloat64(0, stamp, true);
+    if (flavour === "query") return this.#group.query(ALL).bytes(this.#message);
+    const sends = this.#group[flavour];
+    if (api === "typed") return sends.typed(this.#name, stamp);
+    return api === "batch" ? sends.batch(this.#message) : sends.bytes(this.#message);
   }
 }
 
@@ -127,6 +140,6 @@ function isTimed({ oneInFlight, perSecond }: Task): boolean {
   return oneInFlight || perSecond > 0;
 }
 
-function stampOf(message: Uint8Array): number {
-  return new DataView(message.buffer, message.byteOffset).getFloat64(0, true);
+function stampOf(bytes: Uint8Array, at: number): number {
+  return new DataView(bytes.buffer, bytes.byteOffset + at).getFloat64(0, true);
 }

@@ -15,6 +15,8 @@ export interface Measurement {
   readonly cpuNsPerDelivery: number;
   /** Of the largest process. */
   readonly rssBytes: number;
+  /** Of the process that has grown most. */
+  readonly rssGrowthBytes: number;
   readonly arrival: Histogram;
   readonly result: Histogram;
 }
@@ -108,6 +110,7 @@ function summed(outcomes: readonly Outcome[]): Measurement {
     perSecond: Math.round(sum(({ delivered, seconds }) => delivered / seconds) / outcomes.length),
     cpuNsPerDelivery: Math.round((sum(({ cpuSeconds }) => cpuSeconds) * 1e9) / sum(({ delivered }) => delivered)),
     rssBytes: Math.max(...outcomes.map(({ rssBytes }) => rssBytes)),
+    rssGrowthBytes: Math.max(...outcomes.map(({ rssGrowthBytes }) => rssGrowthBytes)),
     arrival,
     result,
   };

@@ -11,6 +11,7 @@ export class Meter {
   #begun = 0;
   #deliveredBefore = 0;
   #cpu = process.cpuUsage();
+  #rssBefore = 0;
   /** Of the bytes that were handed over, so that nobody can save looking at them. */
   checksum = 0;
 
@@ -20,6 +21,7 @@ export class Meter {
     this.#begun = performance.now();
     this.#deliveredBefore = this.delivered;
     this.#cpu = process.cpuUsage();
+    this.#rssBefore = process.memoryUsage.rss();
   }
 
   arrived(microseconds: number): void {
@@ -32,22 +34,29 @@ export class Meter {
 
   outcome(): Outcome {
     const { user, system } = process.cpuUsage(this.#cpu);
+    const rssBytes = process.memoryUsage.rss();
     return {
       delivered: this.delivered - this.#deliveredBefore,
       seconds: (performance.now() - this.#begun) / 1000,
       cpuSeconds: (user + system) / 1e6,
-      rssBytes: process.memoryUsage().rss,
+      rssBytes,
+      rssGrowthBytes: rssBytes - this.#rssBefore,
       arrival: this.#arrival.counts,
       result: this.#result.counts,
     };
   }
 }
 
+/** Lets the event loop come round. */
+export const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+export const pause = (forMs: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, forMs));
+
 /** Runs for so long, one step after the other, and lets the event loop come round in between. */
 export async function during(forMs: number, step: () => PromiseLike<unknown> | undefined): Promise<void> {
   const end = performance.now() + forMs;
   while (performance.now() < end) {
     await step();
-    await new Promise((resolve) => setImmediate(resolve));
+    await nextTurn();
   }
 }

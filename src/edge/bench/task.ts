@@ -5,7 +5,15 @@
 export const FLAVOURS = ["send", "causalSend", "orderedSend", "safeSend"] as const;
 export type Flavour = (typeof FLAVOURS)[number];
 
-export const APIS = ["bytes", "typed"] as const;
+/** What takes time from the call to its result: a flavour, or a query of all members. */
+export const LATENCIES = [...FLAVOURS, "query"] as const;
+export type Way = (typeof LATENCIES)[number];
+
+/**
+ * How messages are handed over. Bytes: a view of each. Batch: a handler for many, which looks at them where they lie. Typed:
+ * a string and a number.
+ */
+export const APIS = ["bytes", "batch", "typed"] as const;
 export type Api = (typeof APIS)[number];
 
 export interface Work {
@@ -15,7 +23,7 @@ export interface Work {
   /** Of a message's payload; of the string in a typed message. */
   readonly bytes: number;
   readonly api: Api;
-  readonly flavour: Flavour;
+  readonly flavour: Way;
   readonly seconds: number;
   /** Messages a second from each sender, sent whether earlier ones have arrived or not; 0: as fast as they are taken. */
   readonly perSecond: number;
@@ -37,6 +45,8 @@ export interface Outcome {
   readonly seconds: number;
   readonly cpuSeconds: number;
   readonly rssBytes: number;
+  /** How much larger the process was at the end of the measurement than at its beginning. */
+  readonly rssGrowthBytes: number;
   /** From the call at the sender to the handler here, in microseconds, as counts of a `Histogram`. */
   readonly arrival: readonly number[];
   /** From the call to its result at the sender, likewise. */
