@@ -4,7 +4,8 @@
 
 /** The bytes from `from` to `to`, at the beginning of memory of their own. */
 export function copyOf(bytes: Uint8Array, from = 0, to = bytes.length): Uint8Array<ArrayBuffer> {
-  const copy = new Uint8Array(to - from);
+  // Memory that is not cleared first: it is written over at once.
+  const copy = new Uint8Array(Buffer.allocUnsafeSlow(to - from).buffer as ArrayBuffer);
   copy.set(from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to));
   return copy;
 }

@@ -22,7 +22,12 @@ export interface Scope {
   readonly signal: AbortSignal | undefined;
 }
 
-export type SendMethods = Readonly<Record<string, (...args: readonly unknown[]) => Pending<unknown>>>;
+export interface SendMethod {
+  (...args: readonly unknown[]): Pending<unknown>;
+  post(...args: readonly unknown[]): Promise<void> | undefined;
+}
+
+export type SendMethods = Readonly<Record<string, SendMethod>>;
 
 export interface QueryMethod {
   (...args: readonly unknown[]): Pending<Reply<unknown>[]>;
@@ -118,31 +123,45 @@ function refusingOthers(group: string, kind: "update" | "query"): object {
 const MEMBER = /^.+#[0-9a-f]{8}$/s;
 
 function sendMethods(replica: Replica, scope: Scope, flavour: number): SendMethods {
-  const methods: Record<string, (...args: readonly unknown[]) => Pending<unknown>> = Object.create(
-    refusingOthers(replica.definition.name, "update"),
-  );
+  const methods: Record<string, SendMethod> = Object.create(refusingOthers(replica.definition.name, "update"));
   const everybody = scope.audience === undefined && scope.signal === undefined;
   for (const operation of replica.definition.updates) {
-    const direct = everybody && operation.schema === undefined;
-    methods[operation.name] = (...args) => {
+    const isPlain = everybody && operation.schema === undefined;
+    const send = (args: readonly unknown[], call: Pending<unknown> | undefined): Waiting | CoterieError | undefined => {
       const bytes = args[0];
-      if (direct && args.length === 1 && bytes instanceof Uint8Array)
-        return sendBytes(replica, flavour, operation, bytes);
-      return sendEncoded(replica, scope, flavour, operation, args);
+      return isPlain && args.length === 1 && bytes instanceof Uint8Array
+        ? sendBytes(replica, flavour, operation, bytes, call)
+        : sendEncoded(replica, scope, flavour, operation, args, call);
     };
+    const method = (...args: readonly unknown[]): Pending<unknown> => {
+      const call = new Pending<unknown>();
+      const sent = send(args, call);
+      if (sent instanceof CoterieError) call.fail(sent, replica.diagnostics);
+      else if (scope.signal !== undefined) obey(scope.signal, replica, operation, call, sent);
+      return call;
+    };
+    const post = (...args: readonly unknown[]): Promise<void> | undefined => {
+      const sent = send(args, undefined);
+      if (sent === undefined) return undefined;
+      if (sent instanceof CoterieError) throw sent;
+      return replica.outbox.whenRoom();
+    };
+    methods[operation.name] = Object.assign(method, { post });
   }
   return Object.freeze(methods);
 }
 
-function sendBytes(replica: Replica, flavour: number, operation: Operation, bytes: Uint8Array): Pending<unknown> {
-  const call = new Pending<unknown>();
+function sendBytes(
+  replica: Replica,
+  flavour: number,
+  operation: Operation,
+  bytes: Uint8Array,
+  call: Pending<unknown> | undefined,
+): Waiting | CoterieError | undefined {
   const { definition, outbox } = replica;
-  const sent =
-    bytes.length > definition.maxMessageBytes
-      ? tooLarge(operation, bytes.length, definition.maxMessageBytes, definition.name)
-      : outbox.send(flavour, operation.opcode | RAW, bytes, call);
-  if (sent instanceof CoterieError) call.fail(sent, replica.diagnostics);
-  return call;
+  if (bytes.length > definition.maxMessageBytes)
+    return tooLarge(operation, bytes.length, definition.maxMessageBytes, definition.name);
+  return outbox.send(flavour, operation.opcode | RAW, bytes, call);
 }
 
 function sendEncoded(
@@ -151,21 +170,7 @@ function sendEncoded(
   flavour: number,
   operation: Operation,
   args: readonly unknown[],
-): Pending<unknown> {
-  const call = new Pending<unknown>();
-  const sent = trySend(replica, scope, flavour, operation, args, call);
-  if (sent instanceof CoterieError) call.fail(sent, replica.diagnostics);
-  else if (scope.signal !== undefined) obey(scope.signal, replica, operation, call, sent);
-  return call;
-}
-
-function trySend(
-  replica: Replica,
-  scope: Scope,
-  flavour: number,
-  operation: Operation,
-  args: readonly unknown[],
-  call: Pending<unknown>,
+  call: Pending<unknown> | undefined,
 ): Waiting | CoterieError | undefined {
   const { name: group, maxMessageBytes } = replica.definition;
   const refusal = replica.outbox.refusal ?? refusedBySignal(scope.signal, operation.name, group);

@@ -181,8 +181,8 @@ export class Deliveries {
     counters.delivered++;
     counters.handlerFailures++;
     const error = this.#error("handler-failed", `the update ${operation.name} threw: ${describe(cause)}`, cause);
-    if (own) this.#failOwn(error);
-    else this.#diagnostics.report("warn", "handler-failed", operation.name, error.message, cause);
+    if (own && this.#failOwn(error)) return;
+    this.#diagnostics.report("warn", "handler-failed", operation.name, error.message, cause);
   }
 
   /** The type of `updates` refuses it, but types can be got around; every replica refuses it alike. */
@@ -192,12 +192,15 @@ export class Deliveries {
     result.then(undefined, report);
     this.#diagnostics.counters.handlerFailures++;
     const error = this.#error("asynchronous-update", `the update ${operation.name} returned a promise`);
-    if (own) this.#failOwn(error);
-    else this.#diagnostics.report("error", "asynchronous-update", operation.name, error.message);
+    if (own && this.#failOwn(error)) return;
+    this.#diagnostics.report("error", "asynchronous-update", operation.name, error.message);
   }
 
-  #failOwn(error: CoterieError): void {
-    this.#outbox.delivered(this.context.flavour)?.fail(error, this.#diagnostics);
+  /** False when there is no call to be told. */
+  #failOwn(error: CoterieError): boolean {
+    const call = this.#outbox.delivered(this.context.flavour);
+    call?.fail(error, this.#diagnostics);
+    return call !== undefined;
   }
 
   #deliverPart(packet: Packet, own: boolean): void {

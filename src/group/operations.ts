@@ -110,31 +110,40 @@ export interface Shape {
   readonly queries: object;
 }
 
+/** An update as it is called. */
+export interface SendCall<A extends readonly unknown[], R> {
+  /** Sends it, and gives what it returned here. */
+  (...args: A): Pending<R>;
+  /**
+   * Sends it and asks for no outcome: nothing is kept for it. Gives undefined while there is room for more, else what to
+   * await before more is posted. Throws what the call would reject with before it is sent; what the update throws is logged.
+   */
+  post(...args: A): Promise<void> | undefined;
+}
+
 /** Sends whose results an exclusion may undo. */
 export type OptimisticSends<D extends Shape> = {
-  readonly [K in keyof D["updates"]]: (
-    ...args: ArgumentsOf<D["updates"][K]>
-  ) => Pending<Optimistic<ResultOf<D["updates"][K]>>>;
+  readonly [K in keyof D["updates"]]: SendCall<ArgumentsOf<D["updates"][K]>, Optimistic<ResultOf<D["updates"][K]>>>;
 };
 
 /** Sends whose results stand. */
 export type StableSends<D extends Shape> = {
-  readonly [K in keyof D["updates"]]: (
-    ...args: ArgumentsOf<D["updates"][K]>
-  ) => Pending<Stable<ResultOf<D["updates"][K]>>>;
+  readonly [K in keyof D["updates"]]: SendCall<ArgumentsOf<D["updates"][K]>, Stable<ResultOf<D["updates"][K]>>>;
 };
 
 /** The same for calls to some of the members: the result is undefined when this member is not one of them. */
 export type OptimisticSubsetSends<D extends Shape> = {
-  readonly [K in keyof D["updates"]]: (
-    ...args: ArgumentsOf<D["updates"][K]>
-  ) => Pending<Optimistic<ResultOf<D["updates"][K]> | undefined>>;
+  readonly [K in keyof D["updates"]]: SendCall<
+    ArgumentsOf<D["updates"][K]>,
+    Optimistic<ResultOf<D["updates"][K]> | undefined>
+  >;
 };
 
 export type StableSubsetSends<D extends Shape> = {
-  readonly [K in keyof D["updates"]]: (
-    ...args: ArgumentsOf<D["updates"][K]>
-  ) => Pending<Stable<ResultOf<D["updates"][K]> | undefined>>;
+  readonly [K in keyof D["updates"]]: SendCall<
+    ArgumentsOf<D["updates"][K]>,
+    Stable<ResultOf<D["updates"][K]> | undefined>
+  >;
 };
 
 /** Queries: one reply per member that was asked and has answered, or left. */

@@ -1,6 +1,7 @@
 /**
  * What this member has sent and not yet had delivered. The protocol delivers a member's own messages in the order in
- * which it took them, per flavour, so a queue per flavour finds the call that a delivery answers. When the protocol has
+ * which it took them, per flavour, so counting finds the call that a delivery answers, and a message that nobody waits for
+ * costs nothing here. When the protocol has
  * no room, calls wait here, in order, up to a hard bound; beyond it they fail with `overloaded`. A flush, or leaving,
  * takes its turn among the calls that wait.
  */
@@ -31,14 +32,54 @@ export interface Waiting {
 
 const NOTHING = new Uint8Array(0);
 
+/** The messages of one flavour that the protocol took, and the calls among them that are not delivered here yet. */
+class Underway {
+  readonly #calls = new Deque<Pending<unknown>>();
+  #taken = 0;
+  #delivered = 0;
+
+  taken(call: Pending<unknown> | undefined): void {
+    if (call !== undefined) {
+      call.place = this.#taken;
+      this.#calls.push(call);
+    }
+    this.#taken++;
+  }
+
+  delivered(): Pending<unknown> | undefined {
+    this.#delivered++;
+    return this.#upTo(this.#delivered);
+  }
+
+  deliveredMany(count: number): void {
+    this.#delivered += count;
+    for (let call = this.#upTo(this.#delivered); call !== undefined; call = this.#upTo(this.#delivered)) {
+      call.fulfil(undefined);
+    }
+  }
+
+  /** All that are left. */
+  end(): readonly Pending<unknown>[] {
+    const calls = [...this.#calls];
+    this.#calls.clear();
+    return calls;
+  }
+
+  #upTo(count: number): Pending<unknown> | undefined {
+    const first = this.#calls.first();
+    return first !== undefined && first.place < count ? this.#calls.shift() : undefined;
+  }
+}
+
 export class Outbox {
   readonly #diagnostics: Diagnostics;
   readonly #limits: OutboxLimits;
-  /** By flavour: calls that the protocol took and has not delivered here yet; undefined for a query. */
-  readonly #underway: readonly Deque<Pending<unknown> | undefined>[] = FLAVOURS.map(() => new Deque());
+  readonly #underway: readonly Underway[] = FLAVOURS.map(() => new Underway());
   readonly #waiting = new Deque<Waiting>();
   #waitingCalls = 0;
   #waitingBytes = 0;
+  #roomy: Promise<void> | undefined;
+  #onRoom: (() => void) | undefined;
   #membership: Membership | undefined;
   #refusal: CoterieError | undefined;
 
@@ -62,7 +103,8 @@ export class Outbox {
   }
 
   /**
-   * Sends one message: at once, or when there is room. `call` is what its delivery here settles, undefined for a query.
+   * Sends one message: at once, or when there is room. `call` is what its delivery here settles, undefined for a query and
+   * for an update that nobody waits for.
    * Returns the place in the queue if the message has to wait (the payload is then copied), or the error if it cannot.
    */
   send(
@@ -75,7 +117,7 @@ export class Outbox {
     if (membership === undefined || this.#refusal !== undefined) return this.#refusal ?? notOpen();
     if (this.#waiting.length === 0 && membership.send(flavour, tag, payload)) {
       this.#diagnostics.counters.sent++;
-      this.#underwayOf(flavour).push(call);
+      this.#underwayOf(flavour).taken(call);
       return undefined;
     }
     if (this.#waitingCalls >= this.#limits.callsMax || this.#waitingBytes + payload.length > this.#limits.bytesMax) {
@@ -108,13 +150,24 @@ export class Outbox {
     return true;
   }
 
+  /** Resolves when nothing waits any more, or the membership has ended. */
+  whenRoom(): Promise<void> {
+    this.#roomy ??= new Promise((resolve) => {
+      this.#onRoom = resolve;
+    });
+    return this.#roomy;
+  }
+
   /** There is room in the protocol again. */
   room(): void {
     const membership = this.#membership;
     if (membership === undefined) return;
     for (;;) {
       const first = this.#waiting.first();
-      if (first === undefined) return;
+      if (first === undefined) {
+        this.#tellOfRoom();
+        return;
+      }
       if (first.action !== undefined) {
         this.#waiting.shift();
         first.action(membership);
@@ -129,20 +182,19 @@ export class Outbox {
         first.payload = NOTHING;
         first.state = "sent";
         this.#diagnostics.counters.sent++;
-        this.#underwayOf(first.flavour).push(first.call);
+        this.#underwayOf(first.flavour).taken(first.call);
       }
     }
   }
 
   /** So many of this member's own updates of this flavour are delivered, and had no result. */
   deliveredMany(flavour: number, count: number): void {
-    const underway = this.#underwayOf(flavour);
-    for (let left = count; left > 0; left--) underway.shift()?.fulfil(undefined);
+    this.#underwayOf(flavour).deliveredMany(count);
   }
 
-  /** One of this member's own messages of this flavour is delivered: the call that sent it, if it is not a query. */
+  /** One of this member's own messages of this flavour is delivered: the update's call, if somebody made one. */
   delivered(flavour: number): Pending<unknown> | undefined {
-    return this.#underwayOf(flavour).shift();
+    return this.#underwayOf(flavour).delivered();
   }
 
   /** The membership ended: calls that wait fail with `error`, and of those that were sent the outcome is unknown. */
@@ -155,17 +207,23 @@ export class Outbox {
     this.#waiting.clear();
     const { group, view } = error;
     for (const underway of this.#underway) {
-      for (const call of underway) {
-        if (call === undefined || call.settled) continue;
+      for (const call of underway.end()) {
+        if (call.settled) continue;
         const problem = "the membership ended after the message was sent and before it was delivered here";
         call.fail(new OutcomeUnknownError(problem, { group, view, cause: error }), this.#diagnostics);
       }
-      underway.clear();
     }
+    this.#tellOfRoom();
   }
 
-  #underwayOf(flavour: number): Deque<Pending<unknown> | undefined> {
-    return this.#underway[flavour] as Deque<Pending<unknown> | undefined>;
+  #tellOfRoom(): void {
+    this.#onRoom?.();
+    this.#onRoom = undefined;
+    this.#roomy = undefined;
+  }
+
+  #underwayOf(flavour: number): Underway {
+    return this.#underway[flavour] as Underway;
   }
 }
 

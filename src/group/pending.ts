@@ -13,6 +13,8 @@ type Reason = any;
 
 /** Behaves as the promise of the call's outcome. */
 export class Pending<T> implements Promise<T> {
+  /** Which of its flavour's messages it belongs to; for the outbox. */
+  place = 0;
   #state = OPEN;
   #outcome: unknown = undefined;
   #promise: Promise<T> | undefined = undefined;

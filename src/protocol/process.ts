@@ -38,6 +38,7 @@ export class Process implements ClusterHost, MemberHost {
   readonly #cluster: Cluster;
   readonly #members = new Map<number, Member>();
   /** Members that something has happened to in this turn. */
+  #turns = 0;
   readonly #touched = new Set<Member>();
   #deferred: { readonly from: NodeId; readonly message: Message; readonly index: number }[] = [];
   #closing = false;
@@ -81,6 +82,11 @@ export class Process implements ClusterHost, MemberHost {
   /** Whether something has happened that `endTurn` has not taken care of. */
   get hasUnfinished(): boolean {
     return this.#touched.size > 0 || this.#cluster.hasUnordered;
+  }
+
+  /** Counts turns: who was given a membership need not ask for it again in the same turn. */
+  get turns(): number {
+    return this.#turns;
   }
 
   /** The membership, for the application's commands; whatever they do is taken care of at the end of the turn. */
@@ -162,6 +168,7 @@ export class Process implements ClusterHost, MemberHost {
       if (member.ended) this.#members.delete(member.group);
     }
     this.#touched.clear();
+    this.#turns++;
     if (this.#closing) this.#leaveClusterIfDone();
   }
 

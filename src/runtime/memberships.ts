@@ -29,6 +29,9 @@ class Attendance implements Membership {
   ended: Ending | undefined;
   readonly #process: Process;
   readonly #requestTurn: () => void;
+  /** The membership that messages are sent with in this turn. */
+  #sending: ReturnType<Process["member"]>;
+  #sendingTurn = -1;
 
   constructor(name: string, group: number, application: Application, process: Process, requestTurn: () => void) {
     this.name = name;
@@ -40,8 +43,12 @@ class Attendance implements Membership {
   }
 
   send(flavour: number, tag: number, payload: Uint8Array): boolean {
-    const member = this.#member();
-    return member?.send(flavour, tag, payload) ?? false;
+    const { turns } = this.#process;
+    if (turns !== this.#sendingTurn) {
+      this.#sending = this.#member();
+      this.#sendingTurn = turns;
+    }
+    return this.#sending?.send(flavour, tag, payload) ?? false;
   }
 
   flush(copies: number | undefined, done: (ending: Ending | undefined) => void): () => void {

@@ -12,8 +12,8 @@ import { machineMicroseconds, type Task } from "./task.ts";
 
 /** Sent without awaiting between two looks at how far things are. */
 const BURST_BYTES = 65_536;
-/** How many bursts are under way: what many callers, each awaiting its own call, would have under way together. */
-const BURSTS = 4;
+/** How many bursts are under way. */
+const BURSTS = 8;
 const MESSAGE_HEADER_BYTES = 8;
 const STAMP_BYTES = 8;
 
@@ -118,11 +118,17 @@ export class GroupMember {
     }
   }
 
-  /** A burst without awaiting, then the last of an earlier burst: that is the back-pressure. */
+  /** A burst of messages whose outcome nobody asks for, then one that is awaited a few bursts later: the back-pressure. */
   #burst(): PromiseLike<unknown> | undefined {
+    const { api, flavour } = this.#task;
+    if (flavour === "query") return this.#send(0);
+    const sends = this.#group[flavour];
     const count = Math.max(1, Math.floor(BURST_BYTES / (this.#task.bytes + MESSAGE_HEADER_BYTES)));
-    for (let left = count; left > 0; left--) this.#last = this.#send(0);
-    this.#bursts.push(this.#last as PromiseLike<unknown>);
+    if (api === "batch") for (let left = count; left > 1; left--) sends.batch.post(this.#message);
+    else if (api === "typed") for (let left = count; left > 1; left--) sends.typed.post(this.#name, 0);
+    else for (let left = count; left > 1; left--) sends.bytes.post(this.#message);
+    this.#last = this.#send(0);
+    this.#bursts.push(this.#last);
     return this.#bursts.length > BURSTS ? this.#bursts.shift() : undefined;
   }
 
