@@ -8,6 +8,7 @@
  * in arrays become undefined, an object without a prototype gets the usual one.
  */
 import { DecodeError, Decoder, type DecoderOptions, Encoder, ExtData } from "@msgpack/msgpack";
+import { decodeFlat, encodeFlat } from "./flat-values.ts";
 import { readExtension } from "./value-extensions.ts";
 import { DEPTH_MAX } from "./value-format.ts";
 import { isBounded } from "./value-scan.ts";
@@ -53,6 +54,12 @@ let encoder = new Encoder(encoderOptions);
 
 /** The value as bytes, which are valid until the next call. A value that cannot be encoded gives an `Unencodable`. */
 export function encodeValue(value: unknown): Uint8Array | Unencodable {
+  const flat = Array.isArray(value) ? encodeFlat(value) : undefined;
+  return flat ?? encodeAny(value);
+}
+
+/** The same for any value, however simple. */
+export function encodeAny(value: unknown): Uint8Array | Unencodable {
   try {
     const walked = new ValueWalk((entries) => encoder.encode(entries)).walk(value);
     const bytes = encoder.encodeSharedRef(walked);
@@ -67,6 +74,11 @@ export function encodeValue(value: unknown): Uint8Array | Unencodable {
 
 /** The value that these bytes, all of them, are the encoding of, or `MALFORMED`. */
 export function decodeValue(bytes: Uint8Array, from = 0, to = bytes.length): unknown {
+  return decodeFlat(bytes, from, to) ?? decodeAny(bytes, from, to);
+}
+
+/** The same for any value, however simple. */
+export function decodeAny(bytes: Uint8Array, from = 0, to = bytes.length): unknown {
   const part = bytes.subarray(from, to);
   if (!isBounded(part)) return MALFORMED;
   try {
