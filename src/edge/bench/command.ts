@@ -16,6 +16,7 @@ import {
   type Throughput,
   throughputRound,
 } from "./compare.ts";
+import { addFigures } from "./figures/command.ts";
 import { APIS, type Api, FLAVOURS, LATENCIES, type Way, type Work } from "./task.ts";
 
 interface Options {
@@ -46,6 +47,7 @@ export function addBench(program: Command): void {
     .action(async (options: Options) => {
       process.exitCode = await latency(options);
     });
+  addFigures(bench);
 }
 
 function common(command: Command, ways: readonly Way[]): Command {

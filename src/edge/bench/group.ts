@@ -8,12 +8,14 @@ import type { Node } from "../../group/node.ts";
 import { ALL } from "../../group/reply.ts";
 import { start } from "../../group/start.ts";
 import { during, type Meter, pause } from "./meter.ts";
-import { machineMicroseconds, type Task } from "./task.ts";
+import { type Burst, machineMicroseconds, type Task } from "./task.ts";
 
 /** Sent without awaiting between two looks at how far things are. */
 const BURST_BYTES = 65_536;
 /** How many bursts are under way. */
 const BURSTS = 8;
+/** Long enough for everything that a burst has caused to be over. */
+const BETWEEN_BURSTS_MS = 4;
 const MESSAGE_HEADER_BYTES = 8;
 const STAMP_BYTES = 8;
 
@@ -79,8 +81,9 @@ export class GroupMember {
   }
 
   async run(forMs: number): Promise<void> {
-    const { oneInFlight, perSecond } = this.#task;
+    const { oneInFlight, perSecond, burst } = this.#task;
     if (!this.#sends) await pause(forMs);
+    else if (burst !== undefined) await during(forMs, () => this.#burstOf(burst));
     else if (oneInFlight) await during(forMs, () => this.#one());
     else if (perSecond > 0) await this.#atRate(forMs, perSecond);
     else await during(forMs, () => this.#burst());
@@ -93,15 +96,28 @@ export class GroupMember {
 
   /** One in flight is sent by the youngest, which has the longest way to the one that orders. */
   get #sends(): boolean {
-    const { oneInFlight, senders } = this.#task;
+    const { oneInFlight, burst, senders } = this.#task;
     const { rank, view } = this.#group;
-    return oneInFlight ? rank === view.members.length - 1 : rank < senders;
+    return oneInFlight || burst !== undefined ? rank === view.members.length - 1 : rank < senders;
   }
 
   async #one(): Promise<void> {
     const begun = machineMicroseconds();
     await this.#send(begun);
     this.#meter.resulted(machineMicroseconds() - begun);
+  }
+
+  async #burstOf({ count, flush }: Burst): Promise<void> {
+    const begun = machineMicroseconds();
+    for (let left = count; left > 1; left--) this.#send(0);
+    const last = this.#send(begun);
+    if (flush !== "none") {
+      await this.#group.flush(flush === "all" ? {} : { copies: flush });
+      this.#meter.resulted(machineMicroseconds() - begun);
+    }
+    await last;
+    await this.#group.flush();
+    await pause(BETWEEN_BURSTS_MS);
   }
 
   /** Each message is sent when it is due, or as soon as it can be: a sender that is held back does not hide it. */
@@ -142,8 +158,8 @@ export class GroupMember {
   }
 }
 
-function isTimed({ oneInFlight, perSecond }: Task): boolean {
-  return oneInFlight || perSecond > 0;
+function isTimed({ oneInFlight, perSecond, burst }: Task): boolean {
+  return oneInFlight || perSecond > 0 || burst !== undefined;
 }
 
 function stampOf(bytes: Uint8Array, at: number): number {

@@ -48,6 +48,7 @@ export class Histogram {
   }
 }
 
-function durationOf(index: number): number {
+/** What a bucket stands for, in microseconds. */
+export function durationOf(index: number): number {
   return Math.exp(index / BUCKETS_PER_E_FOLD);
 }

@@ -16,6 +16,13 @@ export type Way = (typeof LATENCIES)[number];
 export const APIS = ["bytes", "batch", "typed"] as const;
 export type Api = (typeof APIS)[number];
 
+/** So many updates, one right after the other, then perhaps a flush; the next when these are delivered everywhere. */
+export interface Burst {
+  readonly count: number;
+  /** Held by so many members, or by all. */
+  readonly flush: number | "all" | "none";
+}
+
 export interface Work {
   readonly members: number;
   /** The first so many members send. */
@@ -29,6 +36,7 @@ export interface Work {
   readonly perSecond: number;
   /** Each message is sent when the one before has arrived. */
   readonly oneInFlight: boolean;
+  readonly burst?: Burst;
 }
 
 export interface Task extends Work {
@@ -47,9 +55,9 @@ export interface Outcome {
   readonly rssBytes: number;
   /** How much larger the process was at the end of the measurement than at its beginning. */
   readonly rssGrowthBytes: number;
-  /** From the call at the sender to the handler here, in microseconds, as counts of a `Histogram`. */
+  /** From the call at the sender (of a burst: the first) to the handler (the last), in microseconds, as counts of a `Histogram`. */
   readonly arrival: readonly number[];
-  /** From the call to its result at the sender, likewise. */
+  /** From the call to its result at the sender, or the end of the flush, likewise. */
   readonly result: readonly number[];
 }
 
