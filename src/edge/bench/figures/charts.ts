@@ -67,7 +67,7 @@ function jitterChart({ sending, times }: BurstTimes, reach: number): Plot {
       high: reach,
       ticks: [-reach, -reach / 2, 0, reach / 2, reach],
     },
-    y: { label: "part of all", low: 0, high: 1, ticks: [0, 0.25, 0.5, 0.75, 1], format: (part) => `${part * 100} %` },
+    y: { label: "part of all", low: 0, high: 0.5, ticks: [0, 0.25, 0.5], format: (part) => `${part * 100} %` },
   });
   for (const [bin, share] of shares.entries()) {
     if (share > 0) plot.bar(-reach + bin * width, -reach + (bin + 1) * width, share, sendingColour(sending));
@@ -78,7 +78,7 @@ function jitterChart({ sending, times }: BurstTimes, reach: number): Plot {
 /** How far almost all lie from the mean. */
 function reachOf(times: Histogram): number {
   const { mean } = times.spread();
-  return Math.max(mean - times.percentile(0.02), times.percentile(0.98) - mean);
+  return Math.max(mean - times.percentile(0.05), times.percentile(0.95) - mean);
 }
 
 /** For each size and number of copies: the median as a dot, the middle half as a thick line, 5 % to 95 % as a thin one. */
