@@ -36,6 +36,8 @@ export class Answers {
 
   /** Runs the query's handler at this point of the deliveries and sends its answer to the caller when it settles. */
   run(operation: Operation, args: readonly unknown[], at: LiveUpdateContext, query: number): void {
+    // What was asked before the group failed and was brought back here nobody waits for.
+    if (this.#membership === undefined) return;
     const to = at.sender;
     const context = new LiveQueryContext(at);
     try {

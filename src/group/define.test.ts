@@ -39,7 +39,7 @@ test.each([
   ["checkpoint.save", { ...good, checkpoint: { load: String } }],
   ["checkpoint.load", { ...good, checkpoint: { save: String } }],
   ["checkpoint.everyUpdates", { ...good, checkpoint: { save: String, load: String, everyUpdates: 5 } }],
-  ["durable", { ...good, durable: true }],
+  ["durable", { ...good, durable: "yes" }],
   ["secure", { ...good, secure: true }],
 ])("a wrong `%s` is refused at once and named", (field, description) => {
   const error = refusal(description);

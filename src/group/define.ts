@@ -57,6 +57,11 @@ export interface GroupDescription<S, U extends Handlers<UpdateContext<S>>, Q ext
   readonly onExcluded?: (error: CoterieError) => void;
   /** The longest message, in bytes once encoded; default 8 MiB, at most 256 MiB. The same at all members. */
   readonly maxMessageBytes?: number;
+  /**
+   * Members keep what they hold on disk, so that the group outlives them all: what is safe, and what was flushed, is on
+   * the disk of every member that holds the state. Needs `dataDir` at all nodes that join. The same at all members.
+   */
+  readonly durable?: boolean;
   /** Default: the whole state by the default codec, at once. */
   readonly checkpoint?: Checkpoint<S>;
   /** What is done about a member that holds the others' sends back; each member goes by its own definition. */
@@ -113,6 +118,7 @@ export interface CompiledDefinition {
   readonly onView: ((context: ViewContext<unknown>) => unknown) | undefined;
   readonly onExcluded: ((error: CoterieError) => unknown) | undefined;
   readonly maxMessageBytes: number;
+  readonly durable: boolean;
   readonly checkpoint: Checkpoint<unknown> | undefined;
   readonly slowMember: SlowMemberPolicy;
 }
@@ -152,6 +158,7 @@ const FIELDS: ReadonlySet<string> = new Set([
   "onView",
   "onExcluded",
   "maxMessageBytes",
+  "durable",
   "checkpoint",
   "slowMember",
   "version",
@@ -162,7 +169,7 @@ function compile(description: Readonly<Record<string, unknown>>): CompiledDefini
   for (const field of Object.keys(description)) {
     if (!FIELDS.has(field)) throw invalid(field, "is not an option", `the options are ${[...FIELDS].join(", ")}`);
   }
-  const { version, maxMessageBytes = MESSAGE_BYTES_DEFAULT } = description;
+  const { version, maxMessageBytes = MESSAGE_BYTES_DEFAULT, durable = false } = description;
   const name = groupName(description["name"]);
   if (version !== undefined && typeof version !== "string" && typeof version !== "number") {
     throw invalid("version", "is neither a string nor a number");
@@ -170,6 +177,7 @@ function compile(description: Readonly<Record<string, unknown>>): CompiledDefini
   if (!isCount(maxMessageBytes) || maxMessageBytes > MESSAGE_BYTES_MAX) {
     throw invalid("maxMessageBytes", `is not a whole number from 1 to ${MESSAGE_BYTES_MAX}`);
   }
+  if (typeof durable !== "boolean") throw invalid("durable", "is not a boolean");
   const state = functionIn(description, "state");
   if (state === undefined) throw invalid("state", "is missing", "give a function that returns the initial state");
   const schemas = schemasIn(description);
@@ -183,13 +191,14 @@ function compile(description: Readonly<Record<string, unknown>>): CompiledDefini
   for (const { name: update, handler } of updates) refuseAsynchronous(update, handler);
   return {
     name,
-    digest: digestOf(name, version, maxMessageBytes, updates, queries),
+    digest: digestOf(name, version, maxMessageBytes, durable, updates, queries),
     state,
     updates,
     queries,
     onView: functionIn(description, "onView"),
     onExcluded: functionIn(description, "onExcluded"),
     maxMessageBytes,
+    durable,
     checkpoint: checkpointIn(description["checkpoint"]),
     slowMember: slowMemberIn(description["slowMember"]),
   };
@@ -287,6 +296,7 @@ function digestOf(
   name: string,
   version: string | number | undefined,
   maxMessageBytes: number,
+  durable: boolean,
   updates: readonly Operation[],
   queries: readonly Operation[],
 ): string {
@@ -297,6 +307,7 @@ function digestOf(
     maxMessageBytes,
     updates.map((operation) => operation.name),
     queries.map((operation) => operation.name),
+    ...(durable ? ["durable"] : []),
   ];
   return createHash("sha256").update(JSON.stringify(agreed)).digest("hex").slice(0, DIGEST_DIGITS);
 }

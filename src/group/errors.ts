@@ -90,6 +90,22 @@ export const ERROR_CODES = {
     remedy: "Join again to create the group anew, with its initial state.",
     retryable: false,
   },
+  "data-dir-needed": {
+    meaning: "A durable group keeps what its members hold on their disks, and this node has no data directory.",
+    remedy: "Start the node with `dataDir`.",
+    retryable: false,
+  },
+  "directory-not-durable": {
+    meaning: "A durable group can be made only while all nodes that keep the directory have data directories.",
+    remedy: "Start the cluster's nodes with `dataDir`, the oldest first of all.",
+    retryable: true,
+  },
+  "not-recoverable": {
+    meaning: "All members of a durable group had failed, and it cannot be brought back from this node's disk.",
+    remedy:
+      "Start the other nodes that kept the group's state; `coterie status` names them. See the message for what is missing.",
+    retryable: true,
+  },
   left: {
     meaning: "This member has left the group, or is leaving it.",
     remedy: "Join again to use the group.",

@@ -214,8 +214,8 @@ class Joining {
       replicaOf(definition, { onReady: () => this.#ready(index), onEnded: (error) => this.fail(error) }),
     );
     const requests = this.#replicas.map((application) => {
-      const { name, digest } = application.definition;
-      return { name, digest, application };
+      const { name, digest, durable } = application.definition;
+      return { name, digest, durable, application };
     });
     this.#cancel = runtime.join(requests, (why) => this.fail(errorOf(why)));
     if (this.#over) this.#cancel();
@@ -264,6 +264,12 @@ function errorOf(why: JoinRefusal | JoinFailure): CoterieError {
       return new CoterieError(code, `this node is in group ${group} already`, { group });
     case "group-lost":
       return new CoterieError(code, `group ${group} is lost`, { group });
+    case "data-dir-needed":
+      return new CoterieError(code, `group ${group} is durable, and this node has no data directory`, { group });
+    case "directory-not-durable": {
+      const problem = `group ${group} is durable, and not every node that keeps the directory has a data directory`;
+      return new CoterieError(code, problem, { group });
+    }
   }
 }
 

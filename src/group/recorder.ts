@@ -62,6 +62,8 @@ export class Recorder {
 
   /** The message at `place` of a packet, or the one that ends with it, is delivered. */
   delivered(packet: Packet, place: number, sender: NodeId, view: GroupView): void {
+    // What comes before `begin` was delivered before the group failed.
+    if (this.#node === "") return;
     const message = idOf(packet, sender, place, this.#group);
     this.#record({ kind: "deliver", ...this.#here(), view: view.number, message, sender, flavour: flavourOf(packet) });
   }

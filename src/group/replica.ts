@@ -18,7 +18,7 @@ import { LiveViewContext } from "./contexts.ts";
 import type { CompiledDefinition } from "./define.ts";
 import { Deliveries } from "./deliveries.ts";
 import { Diagnostics, type Log } from "./diagnostics.ts";
-import { type CoterieError, errorOfEnding } from "./errors.ts";
+import { CoterieError, errorOfEnding } from "./errors.ts";
 import { Outbox } from "./outbox.ts";
 import { type After, Questions } from "./questions.ts";
 import { Recorder, type RecordingTo } from "./recorder.ts";
@@ -58,6 +58,8 @@ export class Replica implements Application {
   /** The view before the next one to be installed. */
   #before: CapturedState["view"] = { number: 0, members: [] };
   #loaded = false;
+  /** Why the group could not be brought back. */
+  #problem: CoterieError | undefined;
   #membership: Membership | undefined;
   /** Whether the node is being closed. */
   #closing = false;
@@ -135,14 +137,26 @@ export class Replica implements Application {
     this.#slowMembers.begin();
     this.recorder?.state(view, this.#deliveries.context.state, this.#loaded);
     this.#loaded = false;
-    const { onView } = this.definition;
-    if (onView !== undefined) {
-      this.diagnostics.callback("onView", () => onView(new LiveViewContext(this.#deliveries.context, before.members)));
-    }
+    this.#viewed(before);
     this.#listener?.installed(view);
     if (this.#ready) return;
     this.#ready = true;
     this.#parts.onReady();
+  }
+
+  revisit(view: GroupView, group: number): void {
+    const before = this.#before;
+    this.#before = view;
+    this.#deliveries.context.group = group;
+    this.#deliveries.installed(view);
+    this.#viewed(before);
+  }
+
+  unrecoverable(detail: string): void {
+    const group = this.definition.name;
+    this.#problem = new CoterieError("not-recoverable", `the state of group ${group} on this disk: ${detail}`, {
+      group,
+    });
   }
 
   capture(): StateReader {
@@ -204,7 +218,7 @@ export class Replica implements Application {
     if (this.#ended !== undefined) return;
     const how = ending === "left" && this.#closing ? "closed" : ending;
     // A node whose state could not be loaded leaves; that is not why the join failed.
-    const error = this.#loader?.problem ?? this.endingOf(how);
+    const error = this.#problem ?? this.#loader?.problem ?? this.endingOf(how);
     this.#ended = error;
     this.#loader?.abandon();
     this.outbox.end(error);
@@ -215,6 +229,12 @@ export class Replica implements Application {
       this.diagnostics.callback("onExcluded", () => onExcluded(error));
     this.#listener?.ended(how, error);
     this.#parts.onEnded(error);
+  }
+
+  #viewed(before: CapturedState["view"]): void {
+    const { onView } = this.definition;
+    if (onView === undefined) return;
+    this.diagnostics.callback("onView", () => onView(new LiveViewContext(this.#deliveries.context, before.members)));
   }
 
   /** The join was given up: should the group let this member in all the same, it leaves. */

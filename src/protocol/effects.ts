@@ -36,7 +36,9 @@ export type ReplyStatus = AnswerStatus | "left" | "timeout";
 export type JoinRefusal =
   | { readonly code: "definition-mismatch"; readonly name: string; readonly expected: string }
   | { readonly code: "already-member"; readonly name: string }
-  | { readonly code: "group-lost"; readonly name: string };
+  | { readonly code: "group-lost"; readonly name: string }
+  /** A durable group needs a data directory at each member, and at each acceptor. */
+  | { readonly code: "data-dir-needed" | "directory-not-durable"; readonly name: string };
 
 export type ClusterStatus = "joining" | "primary" | "blocked" | "excluded" | "closed";
 
@@ -72,6 +74,12 @@ export type Effect =
       readonly chunk: Uint8Array;
       readonly last: boolean;
     }
+  /** The records of the log from this position on are wanted (E3). */
+  | { readonly kind: "recall"; readonly group: number; readonly from: number }
+  /** The state cannot be had from this node's log. */
+  | { readonly kind: "unrecoverable"; readonly group: number; readonly detail: string }
+  /** What is delivered from now on was delivered in this view, before the group failed. */
+  | { readonly kind: "revisit"; readonly group: number; readonly view: GroupView }
   | { readonly kind: "joined"; readonly group: number; readonly created: boolean }
   | { readonly kind: "room"; readonly group: number }
   /** The member has held the senders back for so long; 0 when it does so no more. */

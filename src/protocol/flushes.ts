@@ -74,7 +74,7 @@ export class Flushes {
   #aim(epoch: Epoch, taken: number): void {
     const ready = this.#pending.filter(({ target, mark }) => target === undefined && mark <= taken);
     if (ready.length === 0) return;
-    const row = epoch.row();
+    const row = epoch.walked();
     const asked = this.#asked;
     let target = asked;
     if (target === undefined || row.some((count, sender) => count > (asked?.[sender] ?? 0))) {

@@ -25,6 +25,17 @@ const examples: { readonly [K in JournalRecord["kind"]]: Extract<JournalRecord, 
   view: { kind: "view", decided: proposal, snapshot: Uint8Array.from([1, 2, 3]) },
   promise: { kind: "promise", view: 7, ballot },
   accepted: { kind: "accepted", view: 7, ballot, proposal },
+  began: {
+    kind: "began",
+    group: 3,
+    name: "prices",
+    self: a,
+    view: { number: 6, members: [a], synced: [a] },
+    from: 5,
+    cut: [7, 9],
+  },
+  cut: { kind: "cut", group: 3, ballot: 7, from: 6, to: 7, cut: [12] },
+  checkpoint: { kind: "checkpoint", group: 3, view: 6, index: 2, chunk: Uint8Array.from([4, 5]), last: true },
 };
 
 function gist(record: JournalRecord | undefined): unknown {

@@ -3,11 +3,12 @@
  * own bytes. All others are `u32 length, u8 FRAME_RECORD, u8 version, record`. New kinds and new cases go to the end; a
  * change of what is there takes a new version. docs/STORAGE.md says what each is for.
  */
-import { bytes, type Laid, text, u32, union } from "../wire/layout.ts";
+import { bytes, flag, type Laid, text, u32, union } from "../wire/layout.ts";
 import { Packet } from "../wire/packet.ts";
 import { Reader } from "../wire/reader.ts";
 import { Writer } from "../wire/writer.ts";
-import { ballot, proposal, SNAPSHOT_BYTES_MAX } from "./messages.ts";
+import { ballot, CHUNK_BYTES_MAX, proposal, row, SNAPSHOT_BYTES_MAX } from "./messages.ts";
+import { groupView, nodeId } from "./view.ts";
 
 const FRAME_RECORD = 3;
 const VERSION = 1;
@@ -21,6 +22,13 @@ const controlRecord = union({
   view: { decided: proposal, snapshot: bytes(SNAPSHOT_BYTES_MAX) },
   promise: { view: u32, ballot },
   accepted: { view: u32, ballot, proposal },
+  // Durable groups: see group-journal.ts.
+  /** `self` has begun the epoch of this view; epoch `from`, which it was in before, has ended at `cut`. From 0: from none. */
+  began: { group: u32, name: text(256), self: nodeId, view: groupView, from: u32, cut: row },
+  /** Epoch `from` may end at this cut, which is held: the step that target `ballot` has issued, to view `to`. */
+  cut: { group: u32, ballot: u32, from: u32, to: u32, cut: row },
+  /** A piece of the state at the start of a view. */
+  checkpoint: { group: u32, view: u32, index: u32, chunk: bytes(CHUNK_BYTES_MAX), last: flag },
 });
 
 /** `packet`: one that the node holds, its own or received; its header says of which group, epoch and sender. */
@@ -51,4 +59,10 @@ export function parseRecord(frame: Uint8Array): JournalRecord | undefined {
   if (reader.u8() !== VERSION || frame.length <= HEADER_BYTES) return undefined;
   const record = controlRecord.read(reader);
   return reader.finished ? record : undefined;
+}
+
+/** The group that a record is about; 0: the cluster. */
+export function groupOf(record: JournalRecord): number {
+  if (record.kind === "packet") return record.packet.group;
+  return "group" in record ? record.group : 0;
 }

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { effectsOf, ids, packetOf, sentOf, textOf } from "../../test/protocol/kit.ts";
 import { FIFO, Packet, TOTAL } from "../wire/packet.ts";
 import { type Effect, Effects } from "./effects.ts";
+import { VOLATILE } from "./journal.ts";
 import { Member, type MemberHost, type MemberOptions } from "./member.ts";
 import type { Message, Step, Transfer } from "./messages.ts";
 import { BOUNDS, type Bounds, timing } from "./timing.ts";
@@ -28,6 +29,7 @@ class Host implements MemberHost {
       timing: timing(3000),
       recordsSends: false,
       creates: true,
+      journal: VOLATILE,
     };
     this.member = new Member({ ...defaults, ...others, bounds: { ...BOUNDS, ...bounds } }, this, this.effects);
   }
@@ -42,6 +44,10 @@ class Host implements MemberHost {
 
   reportSynced(_group: number, target: number): void {
     this.asked.push(`synced ${target}`);
+  }
+
+  requestRenewal(_group: number, target: number): void {
+    this.asked.push(`renew ${target}`);
   }
 
   requestLeave(): void {

@@ -8,13 +8,19 @@ import type { Packet } from "../wire/packet.ts";
 import type { AnswerStatus, DeliveryPoint, Effect, Effects, Ending } from "./effects.ts";
 import { Epoch } from "./epoch.ts";
 import { Flushes } from "./flushes.ts";
-import { VOLATILE } from "./journal.ts";
+import { GroupJournal } from "./group-journal.ts";
+import type { Remains } from "./groups-memory.ts";
+import type { Journal } from "./journal.ts";
+import type { JournalRecord } from "./journal-records.ts";
+import { Checkpoint } from "./membership/checkpoint.ts";
 import { Flush, type FlushHost } from "./membership/flush.ts";
 import { Donation, Loading } from "./membership/transfer.ts";
 import type { Message, Step, Transfer } from "./messages.ts";
 import { Laggards } from "./multicast/laggards.ts";
 import { Outgoing } from "./outgoing.ts";
 import { Queries } from "./query.ts";
+import { Recovery } from "./recovery.ts";
+import type { ReplayEnd } from "./replay.ts";
 import type { Bounds, Timing } from "./timing.ts";
 import type { GroupView, NodeId } from "./view.ts";
 
@@ -27,8 +33,10 @@ export interface MemberOptions {
   readonly bounds: Bounds;
   readonly timing: Timing;
   readonly recordsSends: boolean;
-  /** This node made the group: its state is new, not transferred. */
+  /** This node has made the group, or brings it back: its state is new, or on its disk, and not transferred. */
   readonly creates: boolean;
+  /** Of the node, if the group is durable. */
+  readonly journal: Journal;
 }
 
 /** What a member asks of the process it belongs to. */
@@ -39,6 +47,8 @@ export interface MemberHost {
   /** The state is here: the directory is to know. */
   reportSynced(group: number, target: number): void;
   requestLeave(group: number): void;
+  /** The group is to begin another epoch after view `target`. */
+  requestRenewal(group: number, target: number): void;
   /** The directory is to exclude these members of the group's view `target`. */
   requestExclusion(group: number, target: number, members: readonly NodeId[]): void;
   /** This member finds another one too slow in view `target`, or no longer. */
@@ -49,6 +59,14 @@ export interface MemberHost {
 
 const ANSWER_PART_BYTES = 64 * 1024;
 const EARLY_MAX = 65_536;
+/** Packets and rows, and from whom. */
+interface Early {
+  readonly from: NodeId;
+  readonly packet?: Packet;
+  readonly message?: Message;
+}
+
+const NOTHING: ReplayEnd = { from: 0, cut: [] };
 const NO_VIEW: GroupView = { number: 0, members: [], synced: [] };
 
 export class Member implements FlushHost {
@@ -64,6 +82,13 @@ export class Member implements FlushHost {
   /** Members that the directory is asked to exclude. */
   readonly #accused = new Set<NodeId>();
   readonly #flush: Flush;
+  readonly journal: GroupJournal;
+  #checkpoint: Checkpoint | undefined;
+  /** The view for which another epoch was asked for. */
+  #renewed = 0;
+  #recovery: Recovery | undefined;
+  /** How the epoch before the first one ended. */
+  #recovered: ReplayEnd | undefined;
   #epoch: Epoch | undefined;
   #laggards: Laggards;
   /** The newest target of the directory, installed or not. */
@@ -72,7 +97,9 @@ export class Member implements FlushHost {
   #ended = false;
   #leaving: "no" | "flushing" | "asked" = "no";
   /** Packets and rows of the next epoch, whose install is still under way to this member. */
-  #early: { readonly from: NodeId; readonly packet?: Packet; readonly message?: Message }[] = [];
+  #early: Early[] = [];
+  /** What has come while the group was being brought back. */
+  #deferred: { readonly from: NodeId; readonly message: Message }[] = [];
   readonly #flushes = new Flushes();
   // State transfer:
   transfers: readonly Transfer[] = [];
@@ -95,6 +122,7 @@ export class Member implements FlushHost {
     this.#effects = effects;
     this.#outgoing = new Outgoing(options.bounds.queueBytesMax);
     this.#queries = new Queries(options.group, effects);
+    this.journal = new GroupJournal(options.journal, options.group, options.name, options.self);
     this.#flush = new Flush(this, effects);
     this.#laggards = new Laggards(options.timing.heartbeatMs);
   }
@@ -197,18 +225,25 @@ export class Member implements FlushHost {
 
   /** The next chunk of a captured state. */
   stateChunk(joiner: NodeId, since: number, chunk: Uint8Array | undefined): void {
-    const donation = this.#donations.get(joiner);
-    if (donation?.since === since) donation.chunk(chunk);
+    const source = joiner === this.self ? this.#checkpoint : this.#donations.get(joiner);
+    if (source?.since === since) source.chunk(chunk);
   }
 
   /** The application has loaded the state of transfer `since`. */
   stateLoaded(since: number): void {
+    this.#recovery?.loaded(since);
     if (this.#loading?.since !== since) return;
     this.#loadedWhileBlocked = this.#blocked ? since : undefined;
     if (this.#blocked) return;
     this.#loading = undefined;
     this.#open(false);
-    this.#host.reportSynced(this.group, since);
+    // C9: it holds the state once that is on its disk.
+    this.journal.after(() => this.#host.reportSynced(this.group, since));
+  }
+
+  /** The next records of this node's log, and the position behind them, or undefined at the end. */
+  recalled(records: readonly JournalRecord[], next: number | undefined): void {
+    this.#recovery?.recalled(records, next);
   }
 
   // Events from the world.
@@ -232,6 +267,10 @@ export class Member implements FlushHost {
   }
 
   receive(from: NodeId, message: Message): void {
+    if (this.#recovery !== undefined) {
+      if (this.#deferred.length < EARLY_MAX) this.#deferred.push({ from, message });
+      return;
+    }
     const epoch = this.#epoch;
     switch (message.kind) {
       case "row":
@@ -282,7 +321,7 @@ export class Member implements FlushHost {
     if (target.number <= this.#target.number) return;
     this.#target = target;
     if (target.members.includes(this.self)) {
-      this.#flush.begin(target);
+      if (this.#recovery === undefined) this.#flush.begin(target);
       return;
     }
     // A leaver answers fetches until it is told that the others have gone on, or none of them is there to fetch, or to tell
@@ -291,6 +330,28 @@ export class Member implements FlushHost {
     const isNeeded = this.#epoch?.others.some((member) => target.members.includes(member)) === true;
     if (this.#leaving !== "asked") this.end("excluded");
     else if (!isNeeded) this.end("left");
+  }
+
+  /** Nobody in the group holds the state any more. */
+  lost(): void {
+    this.end(this.#leaving === "asked" ? "left" : "lost");
+  }
+
+  /** Begins with what is in this node's log; nothing else happens until that is done. */
+  recover(remains: Remains): void {
+    this.journal.continue(remains);
+    this.#recovery = new Recovery(remains, this.#effects, (end) => {
+      if (end === undefined) {
+        // Another keeper may still have it.
+        this.#leaving = "asked";
+        this.#host.requestLeave(this.group);
+        return;
+      }
+      this.#recovery = undefined;
+      this.#recovered = end;
+      if (this.#target.members.includes(this.self)) this.#flush.begin(this.#target);
+      for (const { from, message } of this.#deferred.splice(0)) this.receive(from, message);
+    });
   }
 
   /** The primary partition is out of reach, or within it again. */
@@ -310,6 +371,8 @@ export class Member implements FlushHost {
   end(how: Ending): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#recovery = undefined;
+    this.#checkpoint?.end();
     this.#epoch?.freeze();
     for (const donation of this.#donations.values()) donation.end();
     this.#donations.clear();
@@ -330,11 +393,13 @@ export class Member implements FlushHost {
     this.#emit(epoch, wallTime);
     epoch.endTurn(now, wallTime);
     this.#emit(epoch, wallTime);
+    epoch.settle();
     if (this.#outgoing.roomWanted && this.#outgoing.hasRoom) {
       this.#outgoing.roomWanted = false;
       this.#effects.perform({ kind: "room", group: this.group });
     }
     this.#settleFlushes(epoch);
+    this.#renewIfLong(epoch);
     this.#lookForLaggards(epoch, now);
     if (this.#leaving === "flushing") this.#leaveIfFlushed(epoch);
   }
@@ -366,6 +431,7 @@ export class Member implements FlushHost {
       assert(before.number === step.from, "a step is taken from the epoch that it ends");
       before.drain(step.cut);
     }
+    this.journal.begin(view, before === undefined ? (this.#recovered ?? NOTHING) : step);
     this.#startTransfers(step, before === undefined);
     const { bounds, timing } = this.#options;
     this.#epoch = new Epoch(
@@ -376,8 +442,8 @@ export class Member implements FlushHost {
         safety: "all",
         relaysRows: view.members.length > bounds.rowsToAllMax,
         windowBytes: bounds.windowBytes,
-        journal: VOLATILE,
         rowDelayMs: timing.rowDelayMs,
+        journal: this.journal,
         deliver: (packet, sender, index) => this.#deliver(view, packet, sender, index),
       },
       this.#effects,
@@ -416,7 +482,8 @@ export class Member implements FlushHost {
       donation.end();
       this.#donations.delete(joiner);
     }
-    if (isFirst && this.#options.creates && view.synced.includes(this.self)) this.#open(true);
+    if (isFirst && this.#options.creates && view.synced.includes(this.self)) this.#open(this.#recovered === undefined);
+    if (this.joined && this.journal.isLong) this.#beginCheckpoint(view);
     for (const { joiner, donor, since } of transfers) {
       if (donor === this.self && since === view.number) {
         const { chunksMax } = this.#options.bounds;
@@ -426,11 +493,25 @@ export class Member implements FlushHost {
     }
   }
 
+  #beginCheckpoint({ number }: GroupView): void {
+    const { chunksMax } = this.#options.bounds;
+    this.#checkpoint = new Checkpoint(this.group, this.self, number, chunksMax, this.journal, this.#effects);
+  }
+
+  /** The oldest that holds the state asks for another epoch when much was recorded since the last checkpoint. */
+  #renewIfLong({ frozen, view }: Epoch): void {
+    if (!this.journal.isLong || frozen || this.#blocked || this.#renewed === view.number) return;
+    const oldest = view.members.find((member) => this.#host.isSynced(this.group, member));
+    if (oldest !== this.self) return;
+    this.#renewed = view.number;
+    this.#host.requestRenewal(this.group, view.number);
+  }
+
   #load(donor: NodeId, since: number): void {
     for (const effect of this.#gate ?? []) if (effect.kind === "deliver") effect.packet.release();
     this.#gate = [];
     this.#gatedBytes = 0;
-    this.#loading = new Loading(this.group, donor, since, this.#effects);
+    this.#loading = new Loading(this.group, donor, since, this.journal, this.#effects);
     const early = this.#earlyChunks;
     this.#earlyChunks = [];
     for (const chunk of early) this.receive(donor, chunk);

@@ -34,7 +34,7 @@ const step: Step = {
   epochSecret: Uint8Array.from([1, 2]),
 };
 const requests: readonly DirectoryRequest[] = [
-  { requester: a, number: 1, command: { kind: "join", groups: [{ name: "g", digest: "d" }] } },
+  { requester: a, number: 1, command: { kind: "join", groups: [{ name: "g", digest: "d", durable: false }] } },
   { requester: a, number: 2, command: { kind: "leave", groups: [1, 2] } },
   { requester: b, number: 3, command: { kind: "synced", group: 1, target: 5 } },
   { requester: b, number: 4, command: { kind: "forget", name: "g", group: 1 } },

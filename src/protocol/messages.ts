@@ -30,12 +30,13 @@ export const proposal = record({ view: clusterView, cut: row, leavers: nodeIds, 
 export type Proposal = Laid<typeof proposal>;
 
 export const directoryCommand = union({
-  join: { groups: list(record({ name: text(256), digest: text(128) }), 1024) },
+  join: { groups: list(record({ name: text(256), digest: text(128), durable: flag }), 1024) },
   leave: { groups: list(u32, 1024) },
   synced: { group: u32, target: u32 },
   forget: { name: text(256), group: u32 },
   exclude: { group: u32, target: u32, members: nodeIds },
   slow: { group: u32, target: u32, member: nodeId, isSlow: flag },
+  renew: { group: u32, target: u32 },
 });
 export type DirectoryCommand = Laid<typeof directoryCommand>;
 

@@ -58,7 +58,7 @@ function alone(): Node {
 }
 
 function join(node: Node, ...names: string[]): number {
-  return node.process.join(names.map((name) => ({ name, digest: "d" })));
+  return node.process.join(names.map((name) => ({ name, digest: "d", durable: false })));
 }
 
 const kinds = (effects: readonly Effect[], ...wanted: string[]): string[] =>
@@ -77,8 +77,11 @@ function viewOfTwo(prepare: (directory: Directory) => void): Message {
 const request = (requester: NodeId, number: number, name: string) => ({
   requester,
   number,
-  command: { kind: "join", groups: [{ name, digest: "d" }] } as const,
+  command: { kind: "join", groups: [{ name, digest: "d", durable: false }] } as const,
 });
+
+/** Everybody is there; nobody has a disk. */
+const NODES = { diskOf: (): string => "", durable: false };
 
 describe("a node alone", () => {
   test("joins, sends to itself and leaves without waiting for anything", () => {
@@ -197,8 +200,8 @@ describe("what is said about a group", () => {
     node.receive(
       a,
       viewOfTwo((directory) => {
-        directory.execute(request(a, 1, "g"), () => true);
-        directory.execute(request(b, 1, "g"), () => true);
+        directory.execute(request(a, 1, "g"), NODES);
+        directory.execute(request(b, 1, "g"), NODES);
       }),
     );
     const { index } = node.process.cluster.directory;
@@ -238,8 +241,8 @@ describe("the directory's word", () => {
     node.receive(
       a,
       viewOfTwo((directory) => {
-        directory.execute(request(a, 1, "g"), () => true);
-        directory.execute(request(b, 1, "g"), () => true);
+        directory.execute(request(a, 1, "g"), NODES);
+        directory.execute(request(b, 1, "g"), NODES);
       }),
     );
     expect(node.process.members.size).toBe(1);
@@ -261,9 +264,9 @@ describe("the directory's word", () => {
     const view: ClusterView = { cluster: "x", number: 1, nodes: [a, b].map(recordOf), acceptors: [a] };
     const directory = new Directory();
     directory.clusterInstalled(new Set([a, b]));
-    directory.execute(request(a, 1, "g"), () => true);
+    directory.execute(request(a, 1, "g"), NODES);
     const decided = { view, cut: [], leavers: [], holders: [] };
-    const number = node.process.join([{ name: "g", digest: "d" }]);
+    const number = node.process.join([{ name: "g", digest: "d", durable: false }]);
     node.receive(a, { kind: "installCluster", decided, snapshot: directory.snapshot() });
     const feed = (at: number, ...requests: Parameters<Directory["execute"]>[0][]): readonly Effect[] =>
       node.receive(a, { kind: "directoryFeed", view: 1, index: at, requests });
@@ -276,7 +279,11 @@ describe("the directory's word", () => {
       directory.index + 1,
       { requester: b, number: number + 1, command: { kind: "synced", group, target: 2 } },
       { requester: b, number: number + 2, command: { kind: "leave", groups: [group] } },
-      { requester: b, number: number + 3, command: { kind: "join", groups: [{ name: "g", digest: "d" }] } },
+      {
+        requester: b,
+        number: number + 3,
+        command: { kind: "join", groups: [{ name: "g", digest: "d", durable: false }] },
+      },
     );
     expect(kinds(effects, "ended", "joinOutcome", "entered")).toEqual(["ended", "joinOutcome", "entered"]);
     expect(first?.ended).toBe(true);

@@ -8,10 +8,19 @@
  */
 import type { Packet } from "../wire/packet.ts";
 import type { ClusterStatus, Effects, JoinRefusal } from "./effects.ts";
-import { DurableJournal, VOLATILE } from "./journal.ts";
+import type { Remains } from "./groups-memory.ts";
+import { AwaitedJoins, type JoinWish } from "./joins.ts";
+import { DurableJournal, type Journal, VOLATILE } from "./journal.ts";
+import type { JournalRecord } from "./journal-records.ts";
 import { Member, type MemberHost } from "./member.ts";
 import { Cluster, type ClusterHost } from "./membership/cluster.ts";
-import { Directory, type DirectoryGroup, type DirectoryOutcome } from "./membership/directory.ts";
+import {
+  type Awaiting,
+  Directory,
+  type DirectoryGroup,
+  type DirectoryOutcome,
+  isKeeper,
+} from "./membership/directory.ts";
 import type { ClusterMemory } from "./membership/memory.ts";
 import type { Message } from "./messages.ts";
 import type { Bounds, Timing } from "./timing.ts";
@@ -23,8 +32,10 @@ export interface ProcessOptions {
   readonly bounds: Bounds;
   readonly directorySize: number;
   readonly mintCluster: () => string;
-  /** Of a node with a data directory: the position of its log's next record, and what is there of the cluster. */
-  readonly log?: { readonly next: number; readonly cluster: ClusterMemory } | undefined;
+  /** Of a node with a data directory: the position of its log's next record, and what is there of cluster and groups. */
+  readonly log?:
+    | { readonly next: number; readonly cluster: ClusterMemory; readonly groups: ReadonlyMap<number, Remains> }
+    | undefined;
   /** Whether effects that only histories need are recorded. */
   readonly recordsHistory: boolean;
 }
@@ -37,6 +48,8 @@ export class Process implements ClusterHost, MemberHost {
   readonly #journal: DurableJournal | undefined;
   readonly #cluster: Cluster;
   readonly #members = new Map<number, Member>();
+  readonly #remains: Map<number, Remains>;
+  readonly #joins = new AwaitedJoins();
   /** Members that something has happened to in this turn. */
   #turns = 0;
   readonly #touched = new Set<Member>();
@@ -50,6 +63,8 @@ export class Process implements ClusterHost, MemberHost {
     const { log } = options;
     this.#journal = log === undefined ? undefined : new DurableJournal(effects, log.next);
     const journal = this.#journal ?? VOLATILE;
+    this.#remains = new Map(log?.groups);
+    for (const { group, from } of this.#remains.values()) journal.need(group, from);
     this.#cluster = new Cluster({ ...options, journal, memory: log?.cluster }, effects, this, now);
   }
 
@@ -75,8 +90,13 @@ export class Process implements ClusterHost, MemberHost {
   // Commands.
 
   /** Joins several groups in one step; `joinOutcome` will carry the returned number. */
-  join(groups: readonly { readonly name: string; readonly digest: string }[]): number {
+  join(groups: readonly JoinWish[]): number {
     return this.#cluster.request({ kind: "join", groups });
+  }
+
+  /** Nobody waits for this join any more. */
+  cancelJoin(request: number): void {
+    this.#joins.cancel(request);
   }
 
   /** Whether something has happened that `endTurn` has not taken care of. */
@@ -158,6 +178,12 @@ export class Process implements ClusterHost, MemberHost {
   /** All records of the log below this position are on disk. */
   persisted(upTo: number): void {
     this.#journal?.persisted(upTo);
+    for (const member of this.#members.values()) if (member.journal.durable) this.#touched.add(member);
+  }
+
+  /** The records that a `recall` has asked for, and the position behind them, or undefined at the end. */
+  recalled(group: number, records: readonly JournalRecord[], next: number | undefined): void {
+    this.member(group)?.recalled(records, next);
   }
 
   /** Closes a turn: batches leave, rows are sent, what became settled is reported. */
@@ -165,7 +191,7 @@ export class Process implements ClusterHost, MemberHost {
     this.#cluster.endTurn(now, wallTime);
     for (const member of this.#touched) {
       member.endTurn(now, wallTime);
-      if (member.ended) this.#members.delete(member.group);
+      if (member.ended) this.#forget(member);
     }
     this.#touched.clear();
     this.#turns++;
@@ -183,13 +209,17 @@ export class Process implements ClusterHost, MemberHost {
     for (const member of this.#members.values()) {
       const group = directory.group(member.group);
       if (group === undefined) member.end("left");
-      else if (group.status === "lost") member.end("lost");
+      else if (group.status === "lost") member.lost();
       else {
         member.retarget(Directory.target(group));
         member.directoryMoved();
       }
     }
     this.#touchAll();
+    this.#forgetRemains();
+    for (const { number, groups } of this.#joins.ready((name) => directory.named(name)?.status !== "lost")) {
+      this.#joins.renumber(number, this.#cluster.request({ kind: "join", groups }));
+    }
     const deferred = this.#deferred;
     if (deferred.length === 0) return;
     this.#deferred = deferred.filter(({ index }) => index > directory.index);
@@ -201,8 +231,7 @@ export class Process implements ClusterHost, MemberHost {
   executed(outcome: DirectoryOutcome): void {
     const { request, refusals } = outcome;
     if (request.command.kind === "join") {
-      const names = request.command.groups.map(({ name }) => name);
-      this.#joinExecuted(request.number, names, refusals);
+      this.#joinExecuted(request.number, request.command.groups, refusals);
     }
     if (request.command.kind === "exclude") {
       const { group, members } = request.command;
@@ -249,6 +278,10 @@ export class Process implements ClusterHost, MemberHost {
     this.#cluster.request({ kind: "leave", groups: [group] });
   }
 
+  requestRenewal(group: number, target: number): void {
+    this.#cluster.request({ kind: "renew", group, target });
+  }
+
   requestExclusion(group: number, target: number, members: readonly NodeId[]): void {
     this.#cluster.request({ kind: "exclude", group, target, members });
   }
@@ -262,22 +295,61 @@ export class Process implements ClusterHost, MemberHost {
     return this.#queries;
   }
 
-  #joinExecuted(request: number, names: readonly string[], refusals: readonly JoinRefusal[]): void {
-    for (const name of refusals.length === 0 ? names : []) {
+  #joinExecuted(number: number, groups: readonly JoinWish[], outcome: DirectoryOutcome["refusals"]): void {
+    for (const { name } of outcome.length === 0 ? groups : []) {
       // Left and joined again before the others have said goodbye: it is another membership.
       const before = this.#members.get(this.#cluster.directory.named(name)?.id ?? 0);
       before?.end("left");
-      if (before !== undefined) this.#members.delete(before.group);
+      if (before !== undefined) this.#forget(before);
     }
-    this.#effects.perform({ kind: "joinOutcome", request, refusals });
+    const request = this.#joins.origin(number);
+    const awaited: Awaiting[] = [];
+    const refusals: JoinRefusal[] = [];
+    for (const refusal of outcome) {
+      if (refusal.code === "group-awaited") awaited.push(refusal);
+      else refusals.push(refusal);
+    }
+    if (awaited.length === 0 || refusals.length > 0) {
+      this.#joins.cancel(request);
+      this.#effects.perform({ kind: "joinOutcome", request, refusals });
+      return;
+    }
+    // C10: it is let in once somebody has brought the group back.
+    this.#joins.wait(number, groups);
+    for (const { name, keepers } of awaited) {
+      this.#effects.perform({ kind: "notice", what: "group awaits a keeper", detail: { group: name, keepers } });
+    }
   }
 
-  #enter({ id: group, name, number: admitted }: DirectoryGroup, creates: boolean): void {
+  #forget(member: Member): void {
+    this.#members.delete(member.group);
+    const remains = member.journal.remains;
+    if (remains !== undefined) this.#remains.set(member.group, remains);
+  }
+
+  /** What the log says of groups that others keep by now, or nobody, is of no use any more. */
+  #forgetRemains(): void {
+    for (const group of this.#remains.keys()) {
+      const known = this.#cluster.directory.group(group);
+      if (known !== undefined && isKeeper(known, this.self.disk)) continue;
+      // Who is a member needs the log from where its own records begin, and says so.
+      this.#remains.delete(group);
+      if (!this.#members.has(group)) this.#journal?.need(group, Number.POSITIVE_INFINITY);
+    }
+  }
+
+  #enter({ id: group, name, number: admitted, durable }: DirectoryGroup, creates: boolean): void {
     const { bounds, timing, recordsHistory, self } = this.#options;
-    const options = { group, name, self: self.id, admitted, bounds, timing, recordsSends: recordsHistory, creates };
-    const member = new Member(options, this, this.#effects);
+    const journal: Journal = durable ? (this.#journal ?? VOLATILE) : VOLATILE;
+    const member = new Member(
+      { group, name, self: self.id, admitted, bounds, timing, recordsSends: recordsHistory, creates, journal },
+      this,
+      this.#effects,
+    );
     this.#members.set(group, member);
     this.#effects.perform({ kind: "entered", group, name });
+    const remains = this.#remains.get(group);
+    if (creates && remains !== undefined) member.recover(remains);
     if (this.#cluster.status === "blocked") member.setBlocked(true);
     if (this.#closing) member.leave();
   }

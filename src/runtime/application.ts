@@ -19,6 +19,13 @@ export interface Application {
   load(): StateLoader;
   /** The join is complete: the state is loaded (or new: `created`), deliveries follow. */
   joined(membership: Membership, created: boolean): void;
+  /**
+   * The group has failed, and is brought back here: what is delivered from now on was delivered in this view once. Comes
+   * after the state was loaded, if it was on disk, and before `joined`. Queries are not to be answered again.
+   */
+  revisit(view: GroupView, group: number): void;
+  /** The group cannot be brought back from this node's disk; `ended` follows. */
+  unrecoverable(detail: string): void;
   /** A packet of this member's own entered the epoch of `view`; only called when `recordsSends` is true. */
   sent(packet: Packet, view: GroupView): void;
   readonly recordsSends: boolean;
@@ -93,6 +100,8 @@ export interface JoinRequest {
   readonly name: string;
   /** Names the definition: members with another digest are refused. */
   readonly digest: string;
+  /** Members hold on their disks what they hold. */
+  readonly durable: boolean;
   readonly application: Application;
 }
 

@@ -124,6 +124,10 @@ class Recorder implements Application {
     this.said.push("install");
     this.onInstall();
   }
+  revisit(): void {}
+
+  unrecoverable(): void {}
+
   capture(): { read(callback: (chunk: undefined) => void): void; close(): void } {
     return { read: (callback) => callback(undefined), close: () => {} };
   }
@@ -158,7 +162,9 @@ function joinOf(
 ): { readonly recorder: Recorder; readonly outcomes: (JoinRefusal | undefined)[]; cancel(): void } {
   const recorder = new Recorder();
   const outcomes: (JoinRefusal | undefined)[] = [];
-  const cancel = world.driver.join([{ name, digest: "d", application: recorder }], (why) => outcomes.push(why));
+  const cancel = world.driver.join([{ name, digest: "d", durable: false, application: recorder }], (why) =>
+    outcomes.push(why),
+  );
   return { recorder, outcomes, cancel };
 }
 

@@ -5,8 +5,9 @@
 
 import type { ClusterStatus } from "../protocol/effects.ts";
 import { type Effect, Effects, type JoinRefusal } from "../protocol/effects.ts";
+import { GroupsMemory, type Remains } from "../protocol/groups-memory.ts";
 import type { HistoryEvent, HistorySink } from "../protocol/history.ts";
-import { parseRecord, recordFrame } from "../protocol/journal-records.ts";
+import { groupOf, type JournalRecord, parseRecord, recordFrame } from "../protocol/journal-records.ts";
 import { ClusterMemory } from "../protocol/membership/memory.ts";
 import type { Message } from "../protocol/messages.ts";
 import { Process } from "../protocol/process.ts";
@@ -77,6 +78,8 @@ interface PendingJoin {
 
 /** A turn that keeps making work for itself is cut here; the rest is done in the next. */
 const ROUNDS_MAX = 8;
+/** Of the log that is read at once. */
+const RECALL_BYTES = 1024 * 1024;
 
 export class Driver implements NetworkSink {
   readonly #options: DriverOptions;
@@ -108,7 +111,7 @@ export class Driver implements NetworkSink {
     const recordsHistory = history !== undefined;
     const now = clock.now();
     this.#process = new Process(
-      { self, timing, bounds, directorySize, mintCluster, recordsHistory, log: log && recall(log) },
+      { self, timing, bounds, directorySize, mintCluster, recordsHistory, log: log && memoryOf(log) },
       this.#effects,
       now,
     );
@@ -171,12 +174,13 @@ export class Driver implements NetworkSink {
       return () => {};
     }
     for (const { name, application } of requests) this.#memberships.expect(name, application);
-    const number = this.#process.join(requests.map(({ name, digest }) => ({ name, digest })));
+    const number = this.#process.join(requests.map(({ name, digest, durable }) => ({ name, digest, durable })));
     this.#joins.set(number, { requests, done });
     this.#clock.requestTurn();
     return () => {
       for (const { name } of requests) this.#memberships.forget(name);
       this.#joins.delete(number);
+      this.#process.cancelJoin(number);
     };
   }
 
@@ -375,6 +379,9 @@ export class Driver implements NetworkSink {
       case "forget":
         this.#options.log?.truncate(effect.below);
         break;
+      case "recall":
+        this.#recall(effect.group, effect.from);
+        break;
       case "status":
         this.#statusChanged(effect.status, effect.detail);
         break;
@@ -406,6 +413,22 @@ export class Driver implements NetworkSink {
       default:
         this.#memberships.perform(effect);
     }
+  }
+
+  /** The next records of the log that are about this group. */
+  #recall(group: number, from: number): void {
+    const { log } = this.#options;
+    const records: JournalRecord[] = [];
+    let bytes = 0;
+    let next = from;
+    for (const frame of log?.read(from) ?? []) {
+      next++;
+      bytes += frame.length;
+      const record = parseRecord(frame);
+      if (record !== undefined && groupOf(record) === group) records.push(record);
+      if (bytes >= RECALL_BYTES) break;
+    }
+    this.#process.recalled(group, records, next === from || next >= (log?.durable ?? 0) ? undefined : next);
   }
 
   #link(peer: NodeRecord): void {
@@ -464,15 +487,23 @@ export class Driver implements NetworkSink {
 }
 
 /** What the node's log says. */
-function recall(log: Log): { readonly next: number; readonly cluster: ClusterMemory } {
+function memoryOf(log: Log): {
+  readonly next: number;
+  readonly cluster: ClusterMemory;
+  readonly groups: ReadonlyMap<number, Remains>;
+} {
   const cluster = new ClusterMemory();
+  const groups = new GroupsMemory();
   let position = log.floor;
   for (const frame of log.read(position)) {
     const record = parseRecord(frame);
-    if (record !== undefined) cluster.add(position, record);
+    if (record !== undefined) {
+      cluster.add(position, record);
+      groups.add(position, record);
+    }
     position++;
   }
-  return { next: log.next, cluster };
+  return { next: log.next, cluster, groups: groups.remains() };
 }
 
 function hex(word: number): string {

@@ -25,6 +25,14 @@ class Recorder implements Application {
   install(view: GroupView): void {
     this.said.push(`install ${view.number}`);
   }
+  revisit(view: GroupView): void {
+    this.said.push(`revisit ${view.number}`);
+  }
+
+  unrecoverable(detail: string): void {
+    this.said.push(`unrecoverable: ${detail}`);
+  }
+
   capture(): StateReader {
     this.said.push("capture");
     return {
@@ -99,7 +107,7 @@ class Node {
     do {
       this.process.endTurn(0, 0);
       for (const effect of this.effects.take()) {
-        if ("group" in effect) this.memberships.perform(effect);
+        if ("group" in effect && effect.kind !== "recall") this.memberships.perform(effect);
         else others.push(effect);
       }
     } while (this.process.hasUnfinished || !this.effects.empty);
@@ -109,7 +117,7 @@ class Node {
   join(name = "g"): { readonly recorder: Recorder; readonly group: number } {
     const recorder = new Recorder();
     this.memberships.expect(name, recorder);
-    this.process.join([{ name, digest: "d" }]);
+    this.process.join([{ name, digest: "d", durable: false }]);
     this.turn();
     return { recorder, group: this.process.cluster.directory.named(name)?.id ?? 0 };
   }
@@ -222,7 +230,7 @@ describe("a membership", () => {
     const node = new Node();
     node.memberships.expect("g", new Recorder());
     expect(node.memberships.isExpected("g")).toBe(true);
-    node.process.join([{ name: "g", digest: "d" }]);
+    node.process.join([{ name: "g", digest: "d", durable: false }]);
     node.memberships.forget("g");
     expect(node.memberships.isExpected("g")).toBe(false);
     node.turn();

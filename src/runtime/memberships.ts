@@ -10,7 +10,7 @@ import type { AnswerStatus, Application, Membership, StateLoader, StateReader } 
 
 const NO_VIEW: GroupView = { number: 0, members: [], synced: [] };
 
-type GroupEffect = Extract<Effect, { readonly group: number }>;
+type GroupEffect = Exclude<Extract<Effect, { readonly group: number }>, { readonly kind: "recall" }>;
 
 /** The name of a group in histories: a group that is made anew under an old name is another group. */
 export function historyName(name: string, group: number): string {
@@ -174,6 +174,12 @@ export class Memberships {
         break;
       case "chunk":
         this.#chunk(attendance, effect.since, effect.chunk, effect.last);
+        break;
+      case "revisit":
+        application.revisit(effect.view, attendance.group);
+        break;
+      case "unrecoverable":
+        application.unrecoverable(effect.detail);
         break;
       case "joined":
         application.joined(attendance, effect.created);

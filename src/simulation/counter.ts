@@ -92,6 +92,8 @@ export class Counter implements Application {
   queriesPending = 0;
   /** Whether it answers some causal messages of others with a causal one of its own. */
   isTalkative = false;
+  /** The views in which something was delivered again from the log. */
+  readonly revisited: number[] = [];
   readonly #hooks: CounterHooks;
   /** What was delivered in total order, as one running hash; fifo and causal messages, as one each per sender. */
   #total = 0;
@@ -189,6 +191,13 @@ export class Counter implements Application {
     this.#record({ kind: "state", view: view.number, digest: this.digest(), loaded: isFirst });
     if (isFirst) this.#hooks.joined();
   }
+
+  revisit(view: GroupView): void {
+    this.#partial.clear();
+    this.revisited.push(view.number);
+  }
+
+  unrecoverable(): void {}
 
   deliver(packet: Packet, point: DeliveryPoint): void {
     const cursor = new MessageCursor(packet);

@@ -230,9 +230,12 @@ export class World {
       },
     });
     host.groups.set(group, counter);
-    host.driver?.join([{ name: group, digest: "d", application: counter }], (refusal) => {
-      if (refusal !== undefined && host.groups.get(group) === counter) host.groups.delete(group);
-    });
+    host.driver?.join(
+      [{ name: group, digest: "d", durable: this.#options.durable === true, application: counter }],
+      (refusal) => {
+        if (refusal !== undefined && host.groups.get(group) === counter) host.groups.delete(group);
+      },
+    );
     return counter;
   }
 

@@ -11,8 +11,8 @@ import { MESSAGE_HEADER_BYTES, PACKET_HEADER_BYTES, type Packet, PacketBuilder, 
 import type { Effects } from "../effects.ts";
 import type { Epoch } from "../epoch.ts";
 import { type DirectoryCommand, type DirectoryRequest, directoryRequest } from "../messages.ts";
-import { type ClusterView, idsOf, isNodeOf, type NodeId } from "../view.ts";
-import { Directory, type DirectoryOutcome } from "./directory.ts";
+import { type ClusterView, idsOf, type NodeId } from "../view.ts";
+import { Directory, type DirectoryOutcome, nodesOf } from "./directory.ts";
 
 export interface DirectoryReplicaOptions {
   readonly self: NodeId;
@@ -174,8 +174,9 @@ export class DirectoryReplica {
 
   #executeAll(delivered: readonly DirectoryRequest[]): void {
     const view = this.#view as ClusterView;
+    const nodes = nodesOf(view);
     for (const request of delivered) {
-      const outcome = this.#directory.execute(request, (id) => isNodeOf(view, id));
+      const outcome = this.#directory.execute(request, nodes);
       this.#noteDirectory();
       if (outcome === undefined || request.requester !== this.#options.self) continue;
       this.#outstanding.delete(request.number);
@@ -206,7 +207,7 @@ export class DirectoryReplica {
     if (!this.leads) return;
     const lost = new Set<number>();
     for (const group of this.#directory.groups) {
-      if (group.status !== "lost") continue;
+      if (group.status !== "lost" || group.durable) continue;
       lost.add(group.id);
       const since = this.#lostSince.get(group.id);
       if (since === undefined) this.#lostSince.set(group.id, now);

@@ -1,13 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ids } from "../../../test/protocol/kit.ts";
-import type { JoinRefusal } from "../effects.ts";
 import type { DirectoryCommand } from "../messages.ts";
 import type { NodeId } from "../view.ts";
-import { Directory } from "./directory.ts";
+import { Directory, type DirectoryOutcome, type Nodes } from "./directory.ts";
 
 const [a = "", b = "", c = ""] = ids(3);
-const everybody = (): boolean => true;
+/** Everybody is there; nobody has a disk. */
+const everybody: Nodes = { diskOf: () => "", durable: false };
 
 /** Executes commands as their requesters number them. */
 class Executor {
@@ -18,14 +18,14 @@ class Executor {
     this.directory = directory;
   }
 
-  run(requester: NodeId, command: DirectoryCommand): readonly JoinRefusal[] | undefined {
+  run(requester: NodeId, command: DirectoryCommand): DirectoryOutcome["refusals"] | undefined {
     const number = (this.#numbers.get(requester) ?? 0) + 1;
     this.#numbers.set(requester, number);
     return this.directory.execute({ requester, number, command }, everybody)?.refusals;
   }
 
-  join(requester: NodeId, ...names: string[]): readonly JoinRefusal[] | undefined {
-    return this.run(requester, { kind: "join", groups: names.map((name) => ({ name, digest: "d" })) });
+  join(requester: NodeId, ...names: string[]): DirectoryOutcome["refusals"] | undefined {
+    return this.run(requester, { kind: "join", groups: names.map((name) => ({ name, digest: "d", durable: false })) });
   }
 
   synced(requester: NodeId, name: string): void {
@@ -61,7 +61,7 @@ describe("join and leave", () => {
   test("a join of several groups is one step: all or nothing", () => {
     const to = new Executor();
     to.join(a, "g");
-    to.run(b, { kind: "join", groups: [{ name: "h", digest: "other" }] });
+    to.run(b, { kind: "join", groups: [{ name: "h", digest: "other", durable: false }] });
     expect(to.join(b, "g", "h")).toEqual([{ code: "definition-mismatch", name: "h", expected: "other" }]);
     expect([to.show("g"), to.show("h")]).toEqual(["live 1 a | a", "live 1 b | b"]);
     expect(to.join(c, "g", "i")).toEqual([]);
@@ -231,7 +231,7 @@ describe("the loss of nodes", () => {
 });
 
 describe("requests (B4)", () => {
-  const command: DirectoryCommand = { kind: "join", groups: [{ name: "g", digest: "d" }] };
+  const command: DirectoryCommand = { kind: "join", groups: [{ name: "g", digest: "d", durable: false }] };
 
   test("each is executed once and in its requester's order, however often and in whatever order they come", () => {
     fc.assert(
@@ -252,7 +252,12 @@ describe("requests (B4)", () => {
 
   test("of a node outside the cluster nothing is executed, and its count is forgotten with it", () => {
     const directory = new Directory();
-    expect(directory.execute({ requester: a, number: 1, command }, (id) => id !== a)).toBeUndefined();
+    expect(
+      directory.execute(
+        { requester: a, number: 1, command },
+        { diskOf: (id) => (id === a ? undefined : ""), durable: false },
+      ),
+    ).toBeUndefined();
     expect(directory.execute({ requester: b, number: 1, command }, everybody)?.refusals).toEqual([]);
     directory.clusterInstalled(new Set([a]));
     expect(directory.executed(b)).toBe(0);
@@ -262,12 +267,12 @@ describe("requests (B4)", () => {
     const to = new Executor();
     const wanted = (...names: string[]): DirectoryCommand => ({
       kind: "join",
-      groups: names.map((name) => ({ name, digest: "d" })),
+      groups: names.map((name) => ({ name, digest: "d", durable: false })),
     });
     to.join(a, "g");
     expect(to.directory.refusalsInRetrospect(a, wanted("g"))).toEqual([]);
     expect(to.directory.refusalsInRetrospect(a, { kind: "leave", groups: [1] })).toEqual([]);
-    to.run(b, { kind: "join", groups: [{ name: "h", digest: "x" }] });
+    to.run(b, { kind: "join", groups: [{ name: "h", digest: "x", durable: false }] });
     expect(to.directory.refusalsInRetrospect(a, wanted("g", "h"))).toEqual([
       { code: "definition-mismatch", name: "h", expected: "x" },
     ]);
@@ -330,7 +335,8 @@ describe("snapshots", () => {
           } else {
             const requester = ids(4)[given.by] ?? a;
             const number = one.directory.executed(requester) + 1;
-            const groups = "names" in given ? given.names.map((wanted) => ({ name: wanted, digest: "d" })) : [];
+            const groups =
+              "names" in given ? given.names.map((wanted) => ({ name: wanted, digest: "d", durable: false })) : [];
             const id = "name" in given ? (one.directory.named(given.name)?.id ?? 0) : 0;
             const command: DirectoryCommand =
               given.kind === "join"

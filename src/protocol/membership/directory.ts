@@ -5,10 +5,10 @@
  * and one command may join or leave several groups in one step.
  */
 import { hashString } from "../../base/random.ts";
-import { decode, encode, list, record, text, u32, varint, word } from "../../wire/layout.ts";
+import { decode, encode, flag, list, record, text, u32, varint, word } from "../../wire/layout.ts";
 import type { JoinRefusal } from "../effects.ts";
 import { type DirectoryCommand, type DirectoryRequest, GROUPS_MAX } from "../messages.ts";
-import { type GroupView, isQuorum, NODES_MAX, type NodeId, nodeId, nodeIds } from "../view.ts";
+import { type ClusterView, type GroupView, isQuorum, NODES_MAX, type NodeId, nodeId, nodeIds } from "../view.ts";
 
 /** `lost`: all members that held the state are gone (rule C10); the name is kept until it is safe to use again. */
 export type GroupStatus = "live" | "lost";
@@ -17,25 +17,56 @@ export interface DirectoryGroup {
   readonly id: number;
   readonly name: string;
   readonly digest: string;
+  /** What its members hold is on their disks, and outlives them all. */
+  readonly durable: boolean;
   status: GroupStatus;
   /** The number of the newest target and its members, oldest first. */
   number: number;
   members: readonly NodeId[];
   /** Those members that hold the state (rule C9). */
   synced: readonly NodeId[];
+  /** The number of the target in which the group was made, or recovered last. */
+  since: number;
+  /**
+   * Of a durable group: those that hold the state, and their disks. They stay when all members that hold it are gone:
+   * each of these disks has all that was ever safe (C10, E3).
+   */
+  keepers: readonly Keeper[];
   /** Members of this target that others find too slow, and who does. */
   slow: readonly Finding[];
 }
+
+export interface Keeper {
+  readonly node: NodeId;
+  readonly disk: string;
+}
+
+/** What the directory needs to know of the cluster's nodes. */
+export interface Nodes {
+  /** The disk of a node, "" when it has none; undefined when there is no such node. */
+  diskOf(id: NodeId): string | undefined;
+  /** Whether what the directory says is on disk. */
+  readonly durable: boolean;
+}
+
+type Wish = Extract<DirectoryCommand, { kind: "join" }>["groups"][number];
 
 export interface Finding {
   readonly member: NodeId;
   readonly by: readonly NodeId[];
 }
 
+/** Of a durable group whose state lies on disks of which none is here (C10): whoever wants to join waits. */
+export interface Awaiting {
+  readonly code: "group-awaited";
+  readonly name: string;
+  readonly keepers: readonly NodeId[];
+}
+
 /** What a request came to, for its requester. */
 export interface DirectoryOutcome {
   readonly request: DirectoryRequest;
-  readonly refusals: readonly JoinRefusal[];
+  readonly refusals: readonly (JoinRefusal | Awaiting)[];
 }
 
 const snapshotLayout = record({
@@ -46,10 +77,13 @@ const snapshotLayout = record({
       id: u32,
       name: text(256),
       digest: text(128),
+      durable: flag,
       status: word("live", "lost"),
       number: u32,
       members: nodeIds,
       synced: nodeIds,
+      since: u32,
+      keepers: list(record({ node: nodeId, disk: text(16) }), NODES_MAX),
       slow: list(record({ member: nodeId, by: nodeIds }), NODES_MAX),
     }),
     GROUPS_MAX,
@@ -96,12 +130,12 @@ export class Directory {
    * Executes one command; undefined, and only a step, when it is not the requester's next one (rule B4: it was executed
    * before, or an earlier one has been dropped on the way and will come again) or the requester is not in the cluster.
    */
-  execute(request: DirectoryRequest, isNode: (id: NodeId) => boolean): DirectoryOutcome | undefined {
+  execute(request: DirectoryRequest, nodes: Nodes): DirectoryOutcome | undefined {
     this.#index++;
     const { requester, number, command } = request;
-    if (!isNode(requester) || number !== this.executed(requester) + 1) return undefined;
+    if (nodes.diskOf(requester) === undefined || number !== this.executed(requester) + 1) return undefined;
     this.#executed.set(requester, number);
-    return { request, refusals: this.#apply(requester, command) };
+    return { request, refusals: this.#apply(requester, command, nodes) };
   }
 
   /** A cluster view was installed: the nodes that are not in it leave all groups. */
@@ -153,20 +187,24 @@ export class Directory {
    * What became of a node's command that was executed while the node was behind: a join that came to nothing shows in the
    * groups' members, everything else cannot be refused.
    */
-  refusalsInRetrospect(node: NodeId, command: DirectoryCommand): JoinRefusal[] {
+  refusalsInRetrospect(node: NodeId, command: DirectoryCommand): (JoinRefusal | Awaiting)[] {
     if (command.kind !== "join") return [];
     const isIn = (group: DirectoryGroup | undefined): boolean =>
       group?.status === "live" && group.members.includes(node);
     const missing = command.groups.filter(({ name }) => !isIn(this.named(name)));
-    return missing.map(({ name, digest }) => this.#joinRefusal(node, name, digest) ?? { code: "group-lost", name });
+    return missing.map(({ name, digest }) => {
+      const group = this.named(name);
+      const isAwaited = group?.status === "lost" && group.durable;
+      return this.#mismatch(node, name, digest) ?? (isAwaited ? awaiting(group) : { code: "group-lost", name });
+    });
   }
 
-  #apply(node: NodeId, command: DirectoryCommand): JoinRefusal[] {
+  #apply(node: NodeId, command: DirectoryCommand, nodes: Nodes): (JoinRefusal | Awaiting)[] {
     switch (command.kind) {
       case "join": {
         // All or nothing: joinAll is one atomic step.
-        const refusals = command.groups.flatMap(({ name, digest }) => this.#joinRefusal(node, name, digest) ?? []);
-        if (refusals.length === 0) for (const { name, digest } of command.groups) this.#join(node, name, digest);
+        const refusals = command.groups.flatMap((wish) => this.#joinRefusal(node, wish, nodes) ?? []);
+        if (refusals.length === 0) for (const wish of command.groups) this.#join(node, wish, nodes);
         return refusals;
       }
       case "leave":
@@ -183,6 +221,7 @@ export class Directory {
         const group = this.#groups.get(command.group);
         if (group?.status !== "live" || !group.members.includes(node) || group.synced.includes(node)) return [];
         group.synced = [...group.synced, node];
+        if (group.durable) group.keepers = [...group.keepers, { node, disk: nodes.diskOf(node) ?? "" }];
         return [];
       }
       case "slow": {
@@ -192,42 +231,76 @@ export class Directory {
       }
       case "forget": {
         const group = this.named(command.name);
-        if (group?.id === command.group && group.status === "lost") this.#remove(group);
+        if (group?.id === command.group && group.status === "lost" && !group.durable) this.#remove(group);
         return [];
       }
       case "exclude":
         this.#exclude(node, command);
         return [];
+      case "renew": {
+        // The same members flush to another epoch, at whose start all of them are.
+        const group = this.#groups.get(command.group);
+        if (group?.status === "live" && group.number === command.target && group.synced.includes(node)) {
+          group.slow = [];
+          group.number++;
+        }
+        return [];
+      }
     }
   }
 
-  #joinRefusal(node: NodeId, name: string, digest: string): JoinRefusal | undefined {
+  #joinRefusal(node: NodeId, { name, digest, durable }: Wish, nodes: Nodes): JoinRefusal | Awaiting | undefined {
     const group = this.named(name);
-    if (group === undefined) return undefined;
-    if (group.status === "lost") return { code: "group-lost", name };
+    // E4.
+    if (durable && nodes.diskOf(node) === "") return { code: "data-dir-needed", name };
+    if (durable && group === undefined && !nodes.durable) return { code: "directory-not-durable", name };
+    const mismatch = this.#mismatch(node, name, digest);
+    if (mismatch !== undefined || group?.status !== "lost") return mismatch;
+    if (!group.durable) return { code: "group-lost", name };
+    if (isKeeper(group, nodes.diskOf(node))) return undefined;
+    return awaiting(group);
+  }
+
+  #mismatch(node: NodeId, name: string, digest: string): JoinRefusal | undefined {
+    const group = this.named(name);
+    if (group === undefined || (group.status === "lost" && !group.durable)) return undefined;
     if (group.digest !== digest) return { code: "definition-mismatch", name, expected: group.digest };
-    if (group.members.includes(node)) return { code: "already-member", name };
+    if (group.status === "live" && group.members.includes(node)) return { code: "already-member", name };
     return undefined;
   }
 
-  #join(node: NodeId, name: string, digest: string): void {
+  #join(node: NodeId, { name, digest, durable }: Wish, nodes: Nodes): void {
     const group = this.named(name);
-    if (group !== undefined) {
+    if (group?.status === "live") {
       group.members = [...group.members, node];
       group.slow = [];
       group.number++;
       return;
     }
-    const id = this.#nextGroup++;
     const sole = [node];
+    const keepers = durable ? [{ node, disk: nodes.diskOf(node) ?? "" }] : [];
+    if (group !== undefined) {
+      // C10: a keeper is back; the group goes on with what is on its disk.
+      group.status = "live";
+      group.members = sole;
+      group.synced = sole;
+      group.keepers = keepers;
+      group.number++;
+      group.since = group.number;
+      return;
+    }
+    const id = this.#nextGroup++;
     const created: DirectoryGroup = {
       id,
       name,
       digest,
+      durable,
       status: "live",
       number: 1,
       members: sole,
       synced: sole,
+      since: 1,
+      keepers,
       slow: [],
     };
     this.#groups.set(id, created);
@@ -254,9 +327,12 @@ export class Directory {
     group.synced = group.synced.filter((member) => members.includes(member));
     group.slow = [];
     group.number++;
-    if (group.synced.length > 0) return;
-    // C9: joiners without the state do not continue a group. A group that all left in good order simply ends.
-    if (members.length === 0 && !byFailure) this.#remove(group);
+    if (group.synced.length > 0) {
+      group.keepers = group.keepers.filter(({ node }) => members.includes(node));
+      return;
+    }
+    // C9: joiners without the state do not continue a group. A group in memory that all left in good order simply ends.
+    if (members.length === 0 && !byFailure && !group.durable) this.#remove(group);
     else group.status = "lost";
   }
 
@@ -282,4 +358,19 @@ export class Directory {
     this.#groups.delete(group.id);
     this.#names.delete(group.name);
   }
+}
+
+/** A cluster's nodes, as the directory sees them. */
+export function nodesOf(view: ClusterView): Nodes {
+  const disks = new Map(view.nodes.map(({ id, disk }) => [id, disk]));
+  return { diskOf: (id) => disks.get(id), durable: view.acceptors.every((id) => disks.get(id) !== "") };
+}
+
+function awaiting({ name, keepers }: DirectoryGroup): Awaiting {
+  return { code: "group-awaited", name, keepers: keepers.map(({ node }) => node) };
+}
+
+/** Whether the disk has all that was ever safe in the group. */
+export function isKeeper(group: DirectoryGroup, disk: string | undefined): boolean {
+  return group.keepers.some((keeper) => keeper.disk === disk);
 }

@@ -25,6 +25,7 @@ class Host implements FlushHost {
   readonly flush = new Flush(this, this.effects);
   epoch: Epoch | undefined;
   blocked = false;
+  readonly journal = VOLATILE;
   transfers: readonly Transfer[] = [];
   known = 0;
   /** What was delivered in each epoch, and the steps taken. */
@@ -49,7 +50,8 @@ class Host implements FlushHost {
     this.delivered.set(view.number, log);
     const deliver = (packet: Packet): void => void log.push({ text: textOf(packet), flavour: packet.flavour });
     const { self } = this;
-    const bounds = { relaysRows: view.members.length > 2, windowBytes: 1e6, rowDelayMs: 100, journal: VOLATILE };
+    const { journal } = this;
+    const bounds = { relaysRows: view.members.length > 2, windowBytes: 1e6, rowDelayMs: 100, journal };
     this.epoch = new Epoch({ group: 1, view, self, safety: "all", deliver, ...bounds }, this.effects);
     const early = this.#early.splice(0);
     for (const { from, packet, message } of early) {

@@ -14,6 +14,7 @@
  */
 import type { Effects } from "../effects.ts";
 import type { Epoch } from "../epoch.ts";
+import type { Records } from "../journal.ts";
 import type { Message, Row, SeenStep, Step, Transfer } from "../messages.ts";
 import type { GroupView, NodeId } from "../view.ts";
 
@@ -31,6 +32,8 @@ export interface FlushHost {
   readonly blocked: boolean;
   /** The transfers that go on in the epoch that is installed. */
   readonly transfers: readonly Transfer[];
+  /** What a member says that it holds is there first (E1). */
+  readonly journal: Records;
   directoryIndex(): number;
   /** Ends the epoch at the step's cut and begins the next. */
   install(step: Step): void;
@@ -256,9 +259,18 @@ export class Flush {
     if (target === undefined || step === undefined) return;
     if (epoch !== undefined && epoch.number === step.from && epoch.gaps(step.cut).length > 0) return;
     this.#fetching = false;
-    const directoryIndex = this.#host.directoryIndex();
-    const { group } = this.#host;
-    this.#tellLeader(target, { kind: "hold", group, directoryIndex, target: target.number, from: step.from });
+    const { group, journal } = this.#host;
+    const { from, cut } = step;
+    if (epoch?.number === from) {
+      epoch.keep(cut);
+      journal.write({ kind: "cut", group, ballot: target.number, from, to: step.view.number, cut });
+    }
+    journal.after(() => {
+      // C1: this member may have reported to a newer target since.
+      if (this.#target !== target || this.#seen?.step !== step) return;
+      const directoryIndex = this.#host.directoryIndex();
+      this.#tellLeader(target, { kind: "hold", group, directoryIndex, target: target.number, from });
+    });
   }
 
   #install(target: GroupView, from: number): void {

@@ -15,7 +15,7 @@ import type { Message, Proposal } from "../messages.ts";
 import { BOUNDS, type Timing } from "../timing.ts";
 import { type ClusterView, idsOf, isNodeOf, type NodeId, type NodeRecord } from "../view.ts";
 import { Agreement, type AgreementHost, type Pledge } from "./agreement.ts";
-import { Directory } from "./directory.ts";
+import { Directory, nodesOf } from "./directory.ts";
 import { requestsOf } from "./directory-replica.ts";
 import type { Installation } from "./memory.ts";
 import { nextView } from "./next-view.ts";
@@ -234,6 +234,7 @@ export class RecoveredAcceptor implements AgreementHost {
   }
 
   #deliver(packet: Packet): void {
-    for (const request of requestsOf(packet)) this.#directory.execute(request, (id) => isNodeOf(this.view, id));
+    const nodes = nodesOf(this.view);
+    for (const request of requestsOf(packet)) this.#directory.execute(request, nodes);
   }
 }

@@ -3,6 +3,8 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { effectsOf, ids, sentOf } from "../../../test/protocol/kit.ts";
 import { Effects } from "../effects.ts";
+import { GroupJournal } from "../group-journal.ts";
+import { VOLATILE } from "../journal.ts";
 import { CHUNK_BYTES_MAX } from "../messages.ts";
 import { Donation, Loading } from "./transfer.ts";
 
@@ -15,7 +17,7 @@ describe("a transfer", () => {
       fc.property(fc.nat(12), fc.infiniteStream(fc.nat(2)), (count, dice) => {
         const effects = new Effects();
         const donation = new Donation(1, joiner, 5, CHUNKS_MAX, effects);
-        const loading = new Loading(1, donor, 5, effects);
+        const loading = new Loading(1, donor, 5, new GroupJournal(VOLATILE, 1, "g", joiner), effects);
         const chunks = Array.from({ length: count }, (_, index) => Uint8Array.from([index]));
         const underWay: Parameters<Loading["receive"]>[0][] = [];
         const credits: number[] = [];
@@ -57,13 +59,13 @@ describe("a transfer", () => {
   test("begins with the capture, and with the load at the joiner", () => {
     const effects = new Effects();
     new Donation(1, joiner, 5, CHUNKS_MAX, effects);
-    new Loading(1, donor, 5, effects);
+    new Loading(1, donor, 5, new GroupJournal(VOLATILE, 1, "g", joiner), effects);
     expect(effects.take().map(({ kind }) => kind)).toEqual(["capture", "pull", "load"]);
   });
 
   test("chunks of another transfer, out of order or twice, are dropped", () => {
     const effects = new Effects();
-    const loading = new Loading(1, donor, 5, effects);
+    const loading = new Loading(1, donor, 5, new GroupJournal(VOLATILE, 1, "g", joiner), effects);
     const chunk = { kind: "stateChunk", group: 1, view: 5, index: 0, chunk: new Uint8Array(1), last: false } as const;
     effects.take();
     loading.receive({ ...chunk, view: 4 });

@@ -5,6 +5,7 @@
  */
 import { assert } from "../../base/assert.ts";
 import type { Effects } from "../effects.ts";
+import type { GroupJournal } from "../group-journal.ts";
 import { CHUNK_BYTES_MAX, type Message } from "../messages.ts";
 import type { NodeId } from "../view.ts";
 
@@ -63,19 +64,22 @@ export class Donation {
   }
 }
 
-/** The joiner's side: the chunks of one donor's state, in order. */
+/** The joiner's side: the chunks of one donor's state, in order. In a durable group they are its first checkpoint. */
 export class Loading {
   readonly donor: NodeId;
   readonly since: number;
   readonly #group: number;
+  readonly #journal: GroupJournal;
   readonly #effects: Effects;
   #next = 0;
 
-  constructor(group: number, donor: NodeId, since: number, effects: Effects) {
+  constructor(group: number, donor: NodeId, since: number, journal: GroupJournal, effects: Effects) {
     this.#group = group;
     this.donor = donor;
     this.since = since;
+    this.#journal = journal;
     this.#effects = effects;
+    journal.beginCheckpoint(since);
     effects.perform({ kind: "load", group, since });
   }
 
@@ -84,6 +88,8 @@ export class Loading {
     this.#next++;
     const { chunk, last, index } = message;
     this.#effects.perform({ kind: "chunk", group: this.#group, since: this.since, chunk, last });
-    if (!last) this.#effects.send(this.donor, { kind: "stateCredit", group: this.#group, view: this.since, index });
+    this.#journal.checkpoint(chunk, last, () => {
+      if (!last) this.#effects.send(this.donor, { kind: "stateCredit", group: this.#group, view: this.since, index });
+    });
   }
 }

@@ -201,7 +201,7 @@ export class Machine {
         break;
       case "join":
         this.hasJoined = true;
-        driver.join([{ name: GROUP, digest: "d", application: counter }], () => {});
+        driver.join([{ name: GROUP, digest: "d", durable: false, application: counter }], () => {});
         break;
       case "leave":
         this.isLeaving = true;

@@ -1,0 +1,121 @@
+/**
+ * One group's part of the node's journal: its epochs with their packets and cuts, and checkpoints, which are the state at
+ * the start of an epoch, in pieces between the other records. Once all of a checkpoint is on disk, the group needs nothing
+ * that lies before the beginning of that epoch. A group in memory has a part, too, in which nothing is kept.
+ */
+
+import type { Remains } from "./groups-memory.ts";
+import type { Journal } from "./journal.ts";
+import type { JournalRecord } from "./journal-records.ts";
+import type { ReplayEnd } from "./replay.ts";
+import type { GroupView, NodeId } from "./view.ts";
+
+/** A checkpoint is due when the records since the last one have so many bytes, and twice those of its state. */
+const RECORD_BYTES_MIN = 64 * 1024 * 1024;
+
+interface Checkpoint {
+  readonly view: number;
+  /** Where the epoch begins, and how many bytes of records lay before it. */
+  readonly at: number;
+  readonly before: number;
+  /** Where its first piece is. */
+  readonly first: number;
+  next: number;
+  bytes: number;
+}
+
+export class GroupJournal {
+  readonly durable: boolean;
+  readonly #journal: Journal;
+  readonly #group: number;
+  readonly #name: string;
+  readonly #self: NodeId;
+  readonly #bytesMin: number;
+  #began = 0;
+  #remains: Remains | undefined;
+  /** Bytes of records so far, and as far as the newest complete checkpoint makes them unneeded. */
+  #bytes = 0;
+  #covered = 0;
+  #stateBytes = 0;
+  #open: Checkpoint | undefined;
+
+  constructor(journal: Journal, group: number, name: string, self: NodeId, bytesMin = RECORD_BYTES_MIN) {
+    this.durable = journal.durable;
+    this.#journal = journal;
+    this.#group = group;
+    this.#name = name;
+    this.#self = self;
+    this.#bytesMin = bytesMin;
+  }
+
+  /** Whether the disk keeps up. */
+  get hasRoom(): boolean {
+    return this.#journal.hasRoom;
+  }
+
+  /** Whether so much was recorded since the last checkpoint that another one is wanted, and none is under way. */
+  get isLong(): boolean {
+    return this.#open === undefined && this.#bytes - this.#covered >= Math.max(this.#bytesMin, this.#stateBytes * 2);
+  }
+
+  write(record: JournalRecord): void {
+    if (record.kind === "packet") this.#bytes += record.packet.bytes.length;
+    this.#journal.write(record);
+  }
+
+  after(action: () => void): void {
+    this.#journal.after(action);
+  }
+
+  /** An epoch begins; the one before it, if there was one, has ended so. */
+  begin(view: GroupView, { from, cut }: ReplayEnd): void {
+    if (!this.durable) return;
+    this.#began = this.#journal.next;
+    this.#remains ??= this.#remainsFrom(this.#began, undefined);
+    this.write({ kind: "began", group: this.#group, name: this.#name, self: this.#self, view, from, cut });
+  }
+
+  /** E3: the group goes on from what was recorded before. */
+  continue(remains: Remains): void {
+    this.#remains = remains;
+  }
+
+  /** Where the group's records are; undefined when none was written. */
+  get remains(): Remains | undefined {
+    return this.#remains;
+  }
+
+  /** A checkpoint of the state at the start of the present epoch, `view`, begins; one that is under way is abandoned. */
+  beginCheckpoint(view: number): void {
+    if (!this.durable) return;
+    const first = this.#journal.next;
+    this.#open = { view, at: this.#began, before: this.#bytes, first, next: 0, bytes: 0 };
+  }
+
+  /** The next piece of the checkpoint; `onDisk` is called when it is on disk. */
+  checkpoint(chunk: Uint8Array, last: boolean, onDisk: () => void): void {
+    const open = this.#open;
+    if (open !== undefined) {
+      open.bytes += chunk.length;
+      const { view } = open;
+      this.write({ kind: "checkpoint", group: this.#group, view, index: open.next++, chunk, last });
+    }
+    this.after(() => {
+      if (last && open !== undefined && this.#open === open) this.#complete(open);
+      onDisk();
+    });
+  }
+
+  #complete({ view, at, first, before, bytes }: Checkpoint): void {
+    this.#open = undefined;
+    this.#covered = before;
+    this.#stateBytes = bytes;
+    this.#remains = this.#remainsFrom(at, { view, at: first });
+  }
+
+  /** What lies before `from` is not needed. */
+  #remainsFrom(from: number, checkpoint: Remains["checkpoint"]): Remains {
+    this.#journal.need(this.#group, from);
+    return { group: this.#group, name: this.#name, from, checkpoint };
+  }
+}

@@ -1,0 +1,129 @@
+/** Durable groups on simulated disks: what was safe outlives all members of the group. */
+import { describe, expect, test } from "vitest";
+import { SAFE, TOTAL } from "../wire/packet.ts";
+import type { Counter } from "./counter.ts";
+import { World } from "./world.ts";
+
+function cluster(names: string, seed = 1): World {
+  const world = new World({ seed, durable: true });
+  for (const name of names) {
+    world.start(name, name === names[0] ? "found" : "join");
+    expect(world.runUntilTrue(() => world.hosts.get(name)?.status === "primary", 10_000)).toBe(true);
+  }
+  world.run(500);
+  return world;
+}
+
+function join(world: World, name: string): Counter {
+  const counter = world.join(name, "g");
+  expect(world.runUntilTrue(() => counter.view.number > 0, 10_000)).toBe(true);
+  world.run(500);
+  return counter;
+}
+
+function load(world: World, members: readonly Counter[]): void {
+  for (let count = 0; count < 40; count++) {
+    for (const member of members) member.send(count % 3 === 0 ? TOTAL : SAFE);
+    world.run(3);
+  }
+}
+
+/** The keepers of the group, as the directory at a node names them, by the first letters of their names. */
+function keepers(world: World, at: string): string {
+  const group = world.hosts.get(at)?.driver?.process.cluster.directory.named("g");
+  return `${group?.status} ${group?.keepers.map(({ node }) => node[0]).join("")}`;
+}
+
+describe("a durable group", () => {
+  test("goes on after all nodes have failed at once, from the disk of any one that held the state", () => {
+    for (const first of "abc") {
+      const world = cluster("abc");
+      const members = [..."abc"].map((name) => join(world, name));
+      load(world, members);
+      world.run(1000);
+      const before = members[0]?.digest();
+      expect(members.map((member) => member.digest())).toEqual([before, before, before]);
+      for (const name of "abc") world.crash(name);
+      world.run(2000);
+      for (const name of "abc") world.start(name);
+      expect(world.runUntilTrue(() => world.running.every(({ status }) => status === "primary"), 20_000)).toBe(true);
+      expect(keepers(world, "a")).toBe("lost abc");
+      const back = join(world, first);
+      expect(back.digest()).toBe(before);
+      expect(keepers(world, "a")).toBe(`live ${first}`);
+      const others = [..."abc"].filter((name) => name !== first).map((name) => join(world, name));
+      load(world, [back, ...others]);
+      world.run(1000);
+      for (const other of others) expect(other.digest()).toBe(back.digest());
+    }
+  });
+
+  test("waits for those that were there last, and lets in who has asked meanwhile", () => {
+    const world = cluster("abcde");
+    const [d, e] = [join(world, "d"), join(world, "e")];
+    load(world, [d, e]);
+    world.crash("e");
+    world.run(5000);
+    expect(keepers(world, "a")).toBe("live d");
+    d.send(SAFE);
+    world.run(500);
+    const before = d.digest();
+    world.crash("d");
+    world.run(5000);
+    expect(keepers(world, "a")).toBe("lost d");
+    world.start("e");
+    world.run(2000);
+    const early = world.join("e", "g");
+    world.run(5000);
+    expect(early.view.number).toBe(0);
+    world.start("d");
+    world.run(2000);
+    expect(join(world, "d").digest()).toBe(before);
+    world.run(2000);
+    expect(early.digest()).toBe(before);
+  });
+
+  test("a member that comes back to a living group gets the present state, and keeps it", () => {
+    const world = cluster("abcde");
+    const [d, e] = [join(world, "d"), join(world, "e")];
+    load(world, [d, e]);
+    world.crash("e");
+    world.run(5000);
+    load(world, [d]);
+    world.start("e");
+    world.run(2000);
+    const back = join(world, "e");
+    world.run(1000);
+    expect(back.digest()).toBe(d.digest());
+    expect(keepers(world, "a")).toBe("live de");
+    world.crash("d");
+    world.run(5000);
+    load(world, [back]);
+    world.run(1000);
+    const before = back.digest();
+    world.crash("e");
+    world.run(5000);
+    world.start("e");
+    world.run(2000);
+    expect(join(world, "e").digest()).toBe(before);
+  });
+
+  test("that all have left in good order comes back from the disk of the last to go", () => {
+    const world = cluster("abc");
+    const [a, b] = [join(world, "a"), join(world, "b")];
+    load(world, [a, b]);
+    world.run(1000);
+    const before = b.digest();
+    a.membership?.leave();
+    world.run(1000);
+    b.membership?.leave();
+    world.run(1000);
+    expect(keepers(world, "c")).toBe("lost b");
+    const other = world.join("c", "g");
+    world.run(2000);
+    expect(other.view.number).toBe(0);
+    expect(join(world, "b").digest()).toBe(before);
+    world.run(2000);
+    expect(other.digest()).toBe(before);
+  });
+});
