@@ -151,6 +151,17 @@ export const ERROR_CODES = {
     remedy: "Choose another port, or 0 for any.",
     retryable: false,
   },
+  "data-dir-in-use": {
+    meaning: "Another process uses the data directory.",
+    remedy: "Give each node a directory of its own in `dataDir`, or end the other process.",
+    retryable: true,
+  },
+  "data-damaged": {
+    meaning: "Records in the data directory that were on disk once are not intact any more.",
+    remedy:
+      "Move the directory away and start with an empty one: the node joins as a new one and gets all state from others.",
+    retryable: false,
+  },
   unreachable: {
     meaning: "No node of the cluster could be reached.",
     remedy: "Check `seeds`, `advertise` and the network, and that the other nodes run.",

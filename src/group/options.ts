@@ -19,6 +19,11 @@ export interface StartOptions {
   readonly founders?: readonly string[];
   /** The directory in which the nodes of one machine and user find each other, or false for no such discovery. */
   readonly discovery?: string | false;
+  /**
+   * The directory, made if need be, in which this node keeps what it promises to the cluster, and durable groups; one node
+   * uses it at a time. Default: none, and what the node has promised and held is gone with its process.
+   */
+  readonly dataDir?: string;
   /** After so many milliseconds of silence a node is taken for failed. 100 to 600,000; default 3000. */
   readonly failureTimeoutMs?: number;
   /** How many nodes, the oldest, agree on views and keep the directory. 1 to 15; default 5. */
@@ -78,6 +83,7 @@ const CHECKS: { readonly [K in keyof Required<StartOptions>]: Check } = {
   founders: (value) => (isAddresses(value) ? undefined : 'is not a list of different "host:port"'),
   discovery: (value) =>
     value === false || (typeof value === "string" && value !== "") ? undefined : "is neither a directory nor false",
+  dataDir: (value) => (typeof value === "string" && value !== "" ? undefined : "is not a directory"),
   failureTimeoutMs: (value) => whole(value, 100, 600_000),
   directorySize: (value) => whole(value, 1, 15),
   weight: (value) => whole(value, 0, 100),

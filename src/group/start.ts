@@ -5,6 +5,7 @@ import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import type { HistorySink } from "../protocol/history.ts";
 import type { NodeRecord } from "../protocol/view.ts";
+import { DataDirectory, DataDirectoryError } from "../runtime/data-directory.ts";
 import { type Discovery, DiscoveryError } from "../runtime/discovery/discovery.ts";
 import { defaultDirectory, rendezvous } from "../runtime/discovery/rendezvous.ts";
 import { seeds as seedDiscovery } from "../runtime/discovery/seeds.ts";
@@ -31,8 +32,8 @@ const HISTORY_VARIABLE = "COTERIE_HISTORY";
 
 /**
  * Starts a node: it finds the cluster, or founds it, and resolves when it is a part of it. Rejects with a CoterieError:
- * `invalid-option`, `insecure`, `name-taken`, `port-in-use`, `unreachable`, `unproven`, `foreign-cluster`,
- * `version-mismatch`, `aborted`.
+ * `invalid-option`, `insecure`, `name-taken`, `port-in-use`, `data-dir-in-use`, `data-damaged`, `unreachable`, `unproven`,
+ * `foreign-cluster`, `version-mismatch`, `aborted`.
  */
 export async function start(options: StartOptions = {}): Promise<Node> {
   const checked = checkOptions(options);
@@ -40,13 +41,18 @@ export async function start(options: StartOptions = {}): Promise<Node> {
   const refusals = new Map<string, string>();
   const { sink: history, close: closeHistory } = recording(checked.history ?? process.env[HISTORY_VARIABLE], log);
   let running: RunningNode | undefined;
+  let data: DataDirectory | undefined;
   const timeout = AbortSignal.timeout(START_TIMEOUT_MS);
-  const signals = [checked.signal, checked.founders === undefined ? timeout : undefined];
   try {
+    data = checked.dataDir === undefined ? undefined : await DataDirectory.open(checked.dataDir);
+    // Founders are waited for, and so are those who have failed together with this node.
+    const isPatient = checked.founders !== undefined || data?.isUsed === true;
+    const signals = [checked.signal, isPatient ? undefined : timeout];
     const signal = AbortSignal.any(signals.filter((each) => each !== undefined));
-    running = await openNode(checked, log, history, refusals, signal);
+    running = await openNode(checked, log, history, data, refusals, signal);
   } catch (problem) {
     closeHistory();
+    await data?.close();
     throw startError(problem, checked, refusals, timeout.aborted);
   }
   const node = createNode(running, { ...checked, history });
@@ -55,6 +61,8 @@ export async function start(options: StartOptions = {}): Promise<Node> {
     if (status !== "closed") return;
     release();
     closeHistory();
+    // Also after it has ended by itself, as when its disk has failed.
+    void running.close().then(() => data?.close());
   });
   return node;
 }
@@ -81,13 +89,15 @@ function openNode(
   options: StartOptions,
   log: Log,
   history: HistorySink | undefined,
+  data: DataDirectory | undefined,
   refusals: Map<string, string>,
   signal: AbortSignal,
 ): Promise<RunningNode> {
   const { host, port } = listenAddress(options.listen);
   const noticed = (what: string, detail: Readonly<Record<string, unknown>>): void => {
     if (typeof detail["refusal"] === "string") refusals.set(detail["refusal"], String(detail["address"]));
-    const isLoud = LOUD_REFUSALS.includes(detail["refusal"]);
+    const isDisk = what.startsWith("disk ");
+    const isLoud = isDisk || LOUD_REFUSALS.includes(detail["refusal"]);
     log({ level: isLoud ? "error" : "debug", code: what.replaceAll(" ", "-"), message: `${what}: ${text(detail)}` });
   };
   const advertised = options.advertise === undefined ? [] : [parseAddress(options.advertise)?.host ?? ""];
@@ -103,6 +113,7 @@ function openNode(
     weight: options.weight ?? 1,
     history,
     guard,
+    data,
     discover: (record: NodeRecord) => discover(options, record),
   };
   let lastPort = port;
@@ -129,6 +140,8 @@ function discover(options: StartOptions, record: NodeRecord): Promise<Discovery>
   return Promise.resolve(seedDiscovery({ seeds: list, founders, self: record.address }));
 }
 
+const DATA_ERRORS = { "in-use": "data-dir-in-use", damaged: "data-damaged", unusable: "invalid-option" } as const;
+
 /** What went wrong, in the words of this layer. */
 function startError(
   problem: unknown,
@@ -140,6 +153,9 @@ function startError(
   if (problem instanceof ListenError) {
     const code = problem.code === "port-in-use" ? "port-in-use" : "invalid-option";
     return new CoterieError(code, `start: \`listen\`: ${problem.message}`, { cause: problem });
+  }
+  if (problem instanceof DataDirectoryError) {
+    return new CoterieError(DATA_ERRORS[problem.code], `start: \`dataDir\`: ${problem.message}`, { cause: problem });
   }
   if (problem instanceof NameTakenError) {
     return new CoterieError("name-taken", `start: \`name\`: ${problem.message}`, { cause: problem });

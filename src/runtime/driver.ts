@@ -226,6 +226,13 @@ export class Driver implements NetworkSink {
     this.#clock.requestTurn();
   }
 
+  /** Nothing more can be promised: this node takes part in nothing any more, as if it had crashed. */
+  diskFailed(detail: string): void {
+    this.#closing = true;
+    this.#process.cluster.fail(`the disk failed: ${detail}`);
+    this.#clock.requestTurn();
+  }
+
   // What the network tells.
 
   identity(): { readonly record: NodeRecord; readonly cluster: string } {

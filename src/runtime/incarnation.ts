@@ -5,10 +5,12 @@
 import { randomBytes } from "node:crypto";
 import type { HistorySink } from "../protocol/history.ts";
 import { BOUNDS, timing } from "../protocol/timing.ts";
-import type { NodeRecord } from "../protocol/view.ts";
+import { type NodeRecord, nodeName } from "../protocol/view.ts";
+import type { DataDirectory } from "./data-directory.ts";
 import type { Discovery } from "./discovery/discovery.ts";
 import { Driver } from "./driver.ts";
 import { Liveness } from "./liveness.ts";
+import type { DiskCondition } from "./log/storage.ts";
 import { RealClock } from "./real-clock.ts";
 import type { Embodiment, IncarnationListener } from "./running-node.ts";
 import type { Guard } from "./secure/guard.ts";
@@ -27,6 +29,7 @@ export interface IncarnationOptions {
   readonly history: HistorySink | undefined;
   /** Stands before every connection; without it whoever reaches this node is believed. */
   readonly guard: Guard | undefined;
+  readonly data: DataDirectory | undefined;
   readonly discover: (record: NodeRecord) => Promise<Discovery>;
 }
 
@@ -50,6 +53,7 @@ export class Incarnation implements Embodiment {
   #seeking: NodeJS.Timeout | undefined;
   #seekMs = SEEK_MS_MIN;
   #foundersNamed = false;
+  #recovers = false;
   #ended = false;
   waitingFor = "the first answers";
 
@@ -77,6 +81,7 @@ export class Incarnation implements Embodiment {
         bounds: BOUNDS,
         directorySize: options.directorySize,
         history: options.history,
+        log: options.data?.log,
         admission: (cluster, proceed) => {
           discovery.joined(cluster).then(proceed, (problem: unknown) => listener.failed(problem));
         },
@@ -91,10 +96,15 @@ export class Incarnation implements Embodiment {
       },
     );
     this.driver.attach(network);
+    options.data?.serve({
+      persisted: (upTo) => this.driver.persisted(upTo),
+      diskChanged: (condition, detail) => this.#diskChanged(condition, detail),
+    });
   }
 
   static async open(options: IncarnationOptions, listener: IncarnationListener): Promise<Incarnation> {
-    const { host, port, guard } = options;
+    const { host, port, guard, data } = options;
+    await data?.vacate();
     const liveness = await Liveness.start({ host });
     let network: TcpNetwork | undefined;
     try {
@@ -106,7 +116,7 @@ export class Incarnation implements Embodiment {
         address,
         livenessPort: liveness.port,
         features: 0,
-        disk: "",
+        disk: data?.id ?? "",
         weight: options.weight,
       };
       const discovery = await options.discover(record);
@@ -131,6 +141,11 @@ export class Incarnation implements Embodiment {
     await this.#discovery.close();
   }
 
+  #diskChanged(condition: DiskCondition | "damaged", detail: string): void {
+    this.#listener.noticed(`disk ${condition === "ok" ? "well again" : condition}`, { detail });
+    if (condition === "failed") this.driver.diskFailed(detail);
+  }
+
   #noticed(what: string, detail: Readonly<Record<string, unknown>>): void {
     this.#listener.noticed(what, detail);
   }
@@ -149,12 +164,21 @@ export class Incarnation implements Embodiment {
   /** Looks for the cluster while this node is in none, or is cut off: others may have gone on without it. */
   async #look(): Promise<void> {
     if (this.driver.status === "primary") return;
-    for (const address of await this.#discovery.candidates()) this.network.seek(address);
+    const { cluster } = this.driver.process;
+    const addresses = new Set([...(await this.#discovery.candidates()), ...cluster.rememberedAddresses]);
+    addresses.delete(this.record.address);
+    for (const address of addresses) this.network.seek(address);
     if (this.driver.status !== "joining") return;
+    if (cluster.cluster !== "") {
+      await this.#recover(cluster.cluster);
+      return;
+    }
     const founding = await this.#discovery.founding();
     if (this.#ended || this.driver.status !== "joining") return;
     if (founding.kind === "wait") {
       this.waitingFor = founding.why;
+    } else if (founding.kind === "found" && cluster.isUsed) {
+      this.waitingFor = "the founder that this data directory has voted for";
     } else if (founding.kind === "found") {
       const cluster = randomBytes(8).toString("hex");
       await this.#discovery.joined(cluster);
@@ -165,5 +189,22 @@ export class Incarnation implements Embodiment {
       if (!this.#foundersNamed) this.driver.foundWith(founding.addresses);
       this.#foundersNamed = true;
     }
+  }
+
+  /** A8: who has been in a cluster founds none; it takes up what its disk remembers, and waits for the others. */
+  async #recover(cluster: string): Promise<void> {
+    try {
+      await this.#discovery.joined(cluster);
+    } catch (problem) {
+      this.waitingFor = (problem as Error).message;
+      return;
+    }
+    if (this.#ended || this.driver.status !== "joining") return;
+    if (!this.#recovers) this.driver.recover();
+    this.#recovers = true;
+    const awaited = this.driver.process.cluster.awaitedAcceptors.map(
+      ({ id, address }) => `${nodeName(id)} (${address})`,
+    );
+    this.waitingFor = `cluster ${cluster}${awaited.length === 0 ? "" : `, of which ${awaited.join(", ")}`}`;
   }
 }

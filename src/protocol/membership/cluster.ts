@@ -190,6 +190,11 @@ export class Cluster implements SuccessionHost {
     else this.#sayLeaving();
   }
 
+  /** The node cannot keep its promises any more; it goes without a word. */
+  fail(why: string): void {
+    this.#end("closed", why);
+  }
+
   /** The node was told that the cluster goes on without it. */
   excluded(): void {
     this.#end(this.#leaving ? "closed" : "excluded");
@@ -491,11 +496,12 @@ export class Cluster implements SuccessionHost {
     this.#considerChange();
   }
 
-  #end(status: "excluded" | "closed"): void {
+  #end(status: "excluded" | "closed", why?: string): void {
     if (this.#status === "excluded" || this.#status === "closed") return;
     this.#succession.stop();
+    this.#recovered = undefined;
     const detail = status === "closed" ? "left the cluster" : "the cluster goes on without this node";
-    this.#setStatus(status, detail);
+    this.#setStatus(status, why ?? detail);
   }
 
   // Hearing each other.
