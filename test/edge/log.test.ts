@@ -75,7 +75,14 @@ describe("coterie log", () => {
   test("inspect: what the records are, and of which groups", async () => {
     rmSync(path, { recursive: true });
     mkdirSync(path);
-    const node = { id: "a#0a0a0a0a", address: "10.0.0.1:7000", livenessPort: 0, features: 0, disk: "0000000200000001" };
+    const node = {
+      id: "a#0a0a0a0a",
+      address: "10.0.0.1:7000",
+      livenessPort: 0,
+      features: 0,
+      disk: "0000000200000001",
+      weight: 1,
+    };
     const directory = new Directory();
     const command = { kind: "join", groups: [{ name: "bank", digest: "d", durable: false }] } as const;
     directory.execute({ requester: node.id, number: 1, command }, () => true);
