@@ -85,7 +85,7 @@ describe("coterie log", () => {
     };
     const directory = new Directory();
     const command = { kind: "join", groups: [{ name: "bank", digest: "d", durable: false }] } as const;
-    directory.execute({ requester: node.id, number: 1, command }, () => true);
+    directory.execute({ requester: node.id, number: 1, command }, { diskOf: () => node.disk, durable: true });
     const view = { cluster: "c0ffee", number: 7, nodes: [node], acceptors: [node.id] };
     const decided = { view, cut: [], leavers: [], holders: [] };
     const ballot = { round: 2, proposer: node.id };

@@ -5,6 +5,7 @@
  */
 import type { Effect } from "../../src/protocol/effects.ts";
 import { Effects } from "../../src/protocol/effects.ts";
+import { VOLATILE } from "../../src/protocol/journal.ts";
 import { Member } from "../../src/protocol/member.ts";
 import type { Message } from "../../src/protocol/messages.ts";
 import { BOUNDS, timing } from "../../src/protocol/timing.ts";
@@ -52,9 +53,14 @@ class Station {
       requestLeave: () => {},
       requestExclusion: () => {},
       reportSlow: () => {},
+      requestRenewal: () => {},
       nextQuery: () => 0,
     };
-    this.member = new Member({ ...options, recordsSends: false, creates: isFounder }, host, this.effects);
+    this.member = new Member(
+      { ...options, recordsSends: false, creates: isFounder, journal: VOLATILE },
+      host,
+      this.effects,
+    );
   }
 
   get view(): number {
