@@ -14,6 +14,7 @@ import { addExplore } from "./explore/command.ts";
 import { addKey } from "./key/command.ts";
 import { addLog } from "./log/command.ts";
 import { Output } from "./output.ts";
+import { addRecover } from "./recover/command.ts";
 import { addSimulate } from "./simulate/command.ts";
 import { addStatus } from "./status/command.ts";
 import { addWitness } from "./witness/command.ts";
@@ -35,6 +36,7 @@ async function main(args: readonly string[]): Promise<void> {
   addDemo(program);
   addKey(program);
   addLog(program);
+  addRecover(program);
   addSimulate(program);
   addExplore(program);
   addCheck(program);

@@ -1,5 +1,5 @@
 /** What the records of a log are, and of which groups: counted while all of it is read once, a batch at a time. */
-import { type JournalRecord, parseRecord } from "../../protocol/journal-records.ts";
+import { groupOf, type JournalRecord, parseRecord } from "../../protocol/journal-records.ts";
 import { Directory } from "../../protocol/membership/directory.ts";
 import type { ClusterView } from "../../protocol/view.ts";
 import { recordsOf } from "../../runtime/log/batch.ts";
@@ -66,6 +66,7 @@ class Counting {
       return;
     }
     tally(this.#group(groupOf(record)).others, record.kind, bytes);
+    if (record.kind === "began") this.#names.set(record.group, record.name);
     if (record.kind !== "view") return;
     this.#view = record.decided.view;
     for (const { id, name } of Directory.restore(record.snapshot)?.groups ?? []) this.#names.set(id, name);
@@ -84,10 +85,6 @@ class Counting {
     this.#groups.set(group, fresh);
     return fresh;
   }
-}
-
-function groupOf(record: JournalRecord): number {
-  return "group" in record ? Number(record.group) : 0;
 }
 
 function tally(tallies: Record<string, Tally>, kind: string, bytes: number): void {
