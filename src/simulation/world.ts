@@ -208,7 +208,7 @@ export class World {
     host.driver = driver;
     driver.attach(this.fabric.attach(self, driver));
     driver.recover();
-    if (how === "found") driver.foundAlone(this.random.word().toString(16));
+    if (how === "found" && !driver.process.cluster.isUsed) driver.foundAlone(this.random.word().toString(16));
     else this.#seek(host, isCurrent, Array.isArray(how) ? how : undefined);
     return host;
   }
