@@ -31,6 +31,11 @@ export function guardOf(options: StartOptions, hosts: readonly string[]): Guard 
   );
 }
 
+/** Whether the options, or the environment, have something that nodes prove to each other. */
+export function isSecured({ secure }: StartOptions): boolean {
+  return secure !== undefined || (process.env[CLUSTER_KEY_VARIABLE] ?? "") !== "";
+}
+
 /** The name that a node has unless it is told one: that of its certificate. */
 export function certifiedName({ secure }: StartOptions): string | undefined {
   if (secure === undefined || !("cert" in secure)) return undefined;

@@ -66,6 +66,11 @@ export interface GroupDescription<S, U extends Handlers<UpdateContext<S>>, Q ext
   readonly checkpoint?: Checkpoint<S>;
   /** What is done about a member that holds the others' sends back; each member goes by its own definition. */
   readonly slowMember?: SlowMemberPolicy;
+  /**
+   * What members say is sealed with keys that change with every view, so nobody reads what was said before it joined or
+   * after it left. Only in secured clusters. Part of the digest. Default false.
+   */
+  readonly secure?: boolean;
   /** Part of the digest: members with another version are refused. */
   readonly version?: string | number;
 }
@@ -121,6 +126,7 @@ export interface CompiledDefinition {
   readonly durable: boolean;
   readonly checkpoint: Checkpoint<unknown> | undefined;
   readonly slowMember: SlowMemberPolicy;
+  readonly secure: boolean;
 }
 
 /**
@@ -161,6 +167,7 @@ const FIELDS: ReadonlySet<string> = new Set([
   "durable",
   "checkpoint",
   "slowMember",
+  "secure",
   "version",
 ]);
 
@@ -169,7 +176,7 @@ function compile(description: Readonly<Record<string, unknown>>): CompiledDefini
   for (const field of Object.keys(description)) {
     if (!FIELDS.has(field)) throw invalid(field, "is not an option", `the options are ${[...FIELDS].join(", ")}`);
   }
-  const { version, maxMessageBytes = MESSAGE_BYTES_DEFAULT, durable = false } = description;
+  const { version, maxMessageBytes = MESSAGE_BYTES_DEFAULT, durable = false, secure = false } = description;
   const name = groupName(description["name"]);
   if (version !== undefined && typeof version !== "string" && typeof version !== "number") {
     throw invalid("version", "is neither a string nor a number");
@@ -178,6 +185,8 @@ function compile(description: Readonly<Record<string, unknown>>): CompiledDefini
     throw invalid("maxMessageBytes", `is not a whole number from 1 to ${MESSAGE_BYTES_MAX}`);
   }
   if (typeof durable !== "boolean") throw invalid("durable", "is not a boolean");
+  if (typeof secure !== "boolean") throw invalid("secure", "is neither true nor false");
+  if (durable && secure) throw invalid("secure", "cannot be true together with `durable`", "what a durable group writes to disk is not sealed");
   const state = functionIn(description, "state");
   if (state === undefined) throw invalid("state", "is missing", "give a function that returns the initial state");
   const schemas = schemasIn(description);
@@ -191,7 +200,7 @@ function compile(description: Readonly<Record<string, unknown>>): CompiledDefini
   for (const { name: update, handler } of updates) refuseAsynchronous(update, handler);
   return {
     name,
-    digest: digestOf(name, version, maxMessageBytes, durable, updates, queries),
+    digest: digestOf(name, version, maxMessageBytes, durable, secure, updates, queries),
     state,
     updates,
     queries,
@@ -201,6 +210,7 @@ function compile(description: Readonly<Record<string, unknown>>): CompiledDefini
     durable,
     checkpoint: checkpointIn(description["checkpoint"]),
     slowMember: slowMemberIn(description["slowMember"]),
+    secure,
   };
 }
 
@@ -297,6 +307,7 @@ function digestOf(
   version: string | number | undefined,
   maxMessageBytes: number,
   durable: boolean,
+  secure: boolean,
   updates: readonly Operation[],
   queries: readonly Operation[],
 ): string {
@@ -308,6 +319,7 @@ function digestOf(
     updates.map((operation) => operation.name),
     queries.map((operation) => operation.name),
     ...(durable ? ["durable"] : []),
+    ...(secure ? ["secure"] : []),
   ];
   return createHash("sha256").update(JSON.stringify(agreed)).digest("hex").slice(0, DIGEST_DIGITS);
 }

@@ -40,7 +40,7 @@ export interface Node {
   readonly cluster: Cluster;
   /**
    * Joins the group, or creates it: resolves when this member has the state and its first view. Rejects with a
-   * CoterieError: `already-member`, `definition-mismatch`, `group-lost`, `state-transfer-failed`, `not-encodable`,
+   * CoterieError: `already-member`, `definition-mismatch`, `insecure`, `group-lost`, `state-transfer-failed`, `not-encodable`,
    * `handler-failed`, `excluded`, `witness`, `aborted`, `closed`. Waits while the majority of the cluster is out of reach.
    */
   join<G extends GroupDefinition>(definition: G, options?: JoinOptions): Promise<Group<G>>;
@@ -59,6 +59,8 @@ export interface NodeOptions {
   readonly history?: HistorySink | undefined;
   readonly witness?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Whether the nodes prove themselves to each other, and nobody else can listen; default true. */
+  readonly isSecured?: boolean;
 }
 
 /** The node that runs on `runtime`. */
@@ -74,6 +76,7 @@ class LiveNode implements Node {
   readonly #runtime: NodeRuntime;
   readonly #log: Log;
   readonly #isWitness: boolean;
+  readonly #isSecured: boolean;
   readonly #recording: RecordingTo | undefined;
   readonly #joins = new Set<Joining>();
   /** The replicas that are members. */
@@ -84,6 +87,7 @@ class LiveNode implements Node {
     this.#runtime = runtime;
     this.#log = options.log ?? consoleLog;
     this.#isWitness = options.witness === true;
+    this.#isSecured = options.isSecured ?? true;
     const { history } = options;
     this.#recording = history === undefined ? undefined : { sink: history, now: () => runtime.now() };
     this.cluster = new LiveCluster(runtime);
@@ -129,6 +133,14 @@ class LiveNode implements Node {
       throw new CoterieError("already-member", `joinAll: group ${twice} is named twice`, { group: twice });
     if (this.#closed !== undefined) throw new CoterieError("closed", "the node was closed");
     if (this.#isWitness) throw new CoterieError("witness", `${this.self} was started as a witness`);
+    const exposed = this.#isSecured ? undefined : compiled.find(({ secure }) => secure);
+    if (exposed !== undefined) {
+      throw new CoterieError("insecure", `group ${exposed.name} is secure, and this cluster is not`, {
+        group: exposed.name,
+        remedy:
+          "Give `secure` to `start` at all nodes: the keys of the group need connections that nobody else can read.",
+      });
+    }
     if (signal?.aborted === true) throw abortedBy(signal, "join", names.join(", "));
     if (compiled.length === 0) return [];
     const joining = new Joining(this.#runtime, compiled, (definition, events) => this.#replica(definition, events));
@@ -214,8 +226,8 @@ class Joining {
       replicaOf(definition, { onReady: () => this.#ready(index), onEnded: (error) => this.fail(error) }),
     );
     const requests = this.#replicas.map((application) => {
-      const { name, digest, durable } = application.definition;
-      return { name, digest, durable, application };
+      const { name, digest, durable, secure } = application.definition;
+      return { name, digest, durable, application, security: secure ? { key: undefined } : undefined };
     });
     this.#cancel = runtime.join(requests, (why) => this.fail(errorOf(why)));
     if (this.#over) this.#cancel();

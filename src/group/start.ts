@@ -15,7 +15,7 @@ import { Incarnation, NameTakenError } from "../runtime/incarnation.ts";
 import { realTimers } from "../runtime/real-clock.ts";
 import { type IncarnationListener, RunningNode } from "../runtime/running-node.ts";
 import { ListenError, parseAddress } from "../runtime/tcp/address.ts";
-import { certifiedName, checkName, guardOf } from "./credentials.ts";
+import { certifiedName, checkName, guardOf, isSecured } from "./credentials.ts";
 import { consoleLog, type Log } from "./diagnostics.ts";
 import { CoterieError, describe } from "./errors.ts";
 import { createNode, type Node } from "./node.ts";
@@ -55,7 +55,7 @@ export async function start(options: StartOptions = {}): Promise<Node> {
     await data?.close();
     throw startError(problem, checked, refusals, timeout.aborted);
   }
-  const node = createNode(running, { ...checked, history });
+  const node = createNode(running, { ...checked, history, isSecured: isSecured(checked) });
   const release = closeOnTerminate(node);
   running.onStatus((status) => {
     if (status !== "closed") return;

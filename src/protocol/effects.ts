@@ -58,6 +58,9 @@ export type Effect =
   /** The directory has executed a join of this node; the refused ones will not come to anything. */
   | { readonly kind: "joinOutcome"; readonly request: number; readonly refusals: readonly JoinRefusal[] }
   | { readonly kind: "entered"; readonly group: number; readonly name: string }
+  /** F-1: the secret of an epoch of a secure group that may come; and that it has come. */
+  | { readonly kind: "learnKey"; readonly group: number; readonly view: GroupView; readonly secret: Uint8Array }
+  | { readonly kind: "useKey"; readonly group: number; readonly number: number }
   | { readonly kind: "deliver"; readonly group: number; readonly packet: Packet; readonly point: DeliveryPoint }
   | { readonly kind: "install"; readonly group: number; readonly view: GroupView }
   | { readonly kind: "sent"; readonly group: number; readonly packet: Packet; readonly view: GroupView }

@@ -15,7 +15,7 @@ import type { JournalRecord } from "./journal-records.ts";
 import { Checkpoint } from "./membership/checkpoint.ts";
 import { Flush, type FlushHost } from "./membership/flush.ts";
 import { Donation, Loading } from "./membership/transfer.ts";
-import type { Message, Step, Transfer } from "./messages.ts";
+import { EPOCH_SECRET_BYTES, type Message, type Step, type Transfer } from "./messages.ts";
 import { Laggards } from "./multicast/laggards.ts";
 import { Outgoing } from "./outgoing.ts";
 import { Queries } from "./query.ts";
@@ -37,6 +37,8 @@ export interface MemberOptions {
   readonly creates: boolean;
   /** Of the node, if the group is durable. */
   readonly journal: Journal;
+  /** Mints secrets for the epochs of a secure group; undefined for others. */
+  readonly mintSecret?: (() => Uint8Array) | undefined;
 }
 
 /** What a member asks of the process it belongs to. */
@@ -59,6 +61,7 @@ export interface MemberHost {
 
 const ANSWER_PART_BYTES = 64 * 1024;
 const EARLY_MAX = 65_536;
+const NO_SECRET = new Uint8Array(0);
 /** Packets and rows, and from whom. */
 interface Early {
   readonly from: NodeId;
@@ -424,6 +427,18 @@ export class Member implements FlushHost {
 
   // The flush's questions.
 
+  mintSecret(): Uint8Array {
+    return this.#options.mintSecret?.() ?? NO_SECRET;
+  }
+
+  learnSecret(step: Step): boolean {
+    const { view, epochSecret: secret } = step;
+    if (this.#options.mintSecret === undefined) return secret.length === 0;
+    if (secret.length !== EPOCH_SECRET_BYTES) return false;
+    this.#effects.perform({ kind: "learnKey", group: this.group, view, secret });
+    return true;
+  }
+
   install(step: Step): void {
     const before = this.#epoch;
     const { view } = step;
@@ -432,6 +447,9 @@ export class Member implements FlushHost {
       before.drain(step.cut);
     }
     this.journal.begin(view, before === undefined ? (this.#recovered ?? NOTHING) : step);
+    if (this.#options.mintSecret !== undefined) {
+      this.#effects.perform({ kind: "useKey", group: this.group, number: view.number });
+    }
     this.#startTransfers(step, before === undefined);
     const { bounds, timing } = this.#options;
     this.#epoch = new Epoch(

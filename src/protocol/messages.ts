@@ -8,6 +8,7 @@ import { clusterView, groupView, NODES_MAX, nodeId, nodeIds, nodeRecord } from "
 export const GROUPS_MAX = 65_536;
 export const SNAPSHOT_BYTES_MAX = 2 * 1024 * 1024;
 export const CHUNK_BYTES_MAX = 1024 * 1024;
+export const EPOCH_SECRET_BYTES = 32;
 
 /** Ballots are compared by round, then by the proposer's id (rule A2). */
 export const ballot = record({ round: u32, proposer: nodeId });
@@ -59,7 +60,7 @@ export const step = record({
   cut: row,
   holders: nodeIds,
   transfers: list(transfer, NODES_MAX),
-  epochSecret: bytes(64),
+  epochSecret: bytes(EPOCH_SECRET_BYTES),
 });
 export type Step = Laid<typeof step>;
 

@@ -4,7 +4,7 @@ import { effectsOf, ids, recordOf, sentOf } from "../../test/protocol/kit.ts";
 import { TOTAL } from "../wire/packet.ts";
 import { type Effect, Effects } from "./effects.ts";
 import { Directory } from "./membership/directory.ts";
-import type { Message } from "./messages.ts";
+import { EPOCH_SECRET_BYTES, type Message } from "./messages.ts";
 import { Process } from "./process.ts";
 import { BOUNDS, timing } from "./timing.ts";
 import type { ClusterView, NodeId } from "./view.ts";
@@ -20,7 +20,9 @@ class Node {
   constructor(id: NodeId, directorySize = 5) {
     const self = recordOf(id);
     const mintCluster = (): string => "minted";
-    const options = { self, timing: times, bounds: BOUNDS, directorySize, mintCluster, recordsHistory: true };
+    const mintSecret = (): Uint8Array => new Uint8Array(EPOCH_SECRET_BYTES).fill(7);
+    const minting = { mintCluster, mintSecret };
+    const options = { self, timing: times, bounds: BOUNDS, directorySize, ...minting, recordsHistory: true };
     this.process = new Process(options, this.effects, 0);
   }
 

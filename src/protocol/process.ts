@@ -32,6 +32,8 @@ export interface ProcessOptions {
   readonly bounds: Bounds;
   readonly directorySize: number;
   readonly mintCluster: () => string;
+  /** A fresh secret of `EPOCH_SECRET_BYTES` unpredictable bytes, for an epoch of a secure group. */
+  readonly mintSecret: () => Uint8Array;
   /** Of a node with a data directory: the position of its log's next record, and what is there of cluster and groups. */
   readonly log?:
     | { readonly next: number; readonly cluster: ClusterMemory; readonly groups: ReadonlyMap<number, Remains> }
@@ -41,6 +43,7 @@ export interface ProcessOptions {
 }
 
 const DEFERRED_MAX = 65_536;
+const NONE_SECURE: ReadonlySet<string> = new Set();
 
 export class Process implements ClusterHost, MemberHost {
   readonly #options: ProcessOptions;
@@ -50,6 +53,8 @@ export class Process implements ClusterHost, MemberHost {
   readonly #members = new Map<number, Member>();
   readonly #remains: Map<number, Remains>;
   readonly #joins = new AwaitedJoins();
+  /** Names of the secure groups that this node has asked to join. */
+  readonly #secure = new Set<string>();
   /** Members that something has happened to in this turn. */
   #turns = 0;
   readonly #touched = new Set<Member>();
@@ -89,8 +94,12 @@ export class Process implements ClusterHost, MemberHost {
 
   // Commands.
 
-  /** Joins several groups in one step; `joinOutcome` will carry the returned number. */
-  join(groups: readonly JoinWish[]): number {
+  /** Joins several groups in one step, of which those with these names are secure; `joinOutcome` will carry the returned number. */
+  join(groups: readonly JoinWish[], secure: ReadonlySet<string> = NONE_SECURE): number {
+    for (const { name } of groups) {
+      if (secure.has(name)) this.#secure.add(name);
+      else this.#secure.delete(name);
+    }
     return this.#cluster.request({ kind: "join", groups });
   }
 
@@ -341,8 +350,10 @@ export class Process implements ClusterHost, MemberHost {
   #enter({ id: group, name, number: admitted, durable }: DirectoryGroup, creates: boolean): void {
     const { bounds, timing, recordsHistory, self } = this.#options;
     const journal: Journal = durable ? (this.#journal ?? VOLATILE) : VOLATILE;
+    const mintSecret = this.#secure.has(name) ? this.#options.mintSecret : undefined;
+    const keeping = { journal, mintSecret };
     const member = new Member(
-      { group, name, self: self.id, admitted, bounds, timing, recordsSends: recordsHistory, creates, journal },
+      { group, name, self: self.id, admitted, bounds, timing, recordsSends: recordsHistory, creates, ...keeping },
       this,
       this.#effects,
     );

@@ -103,6 +103,12 @@ export interface JoinRequest {
   /** Members hold on their disks what they hold. */
   readonly durable: boolean;
   readonly application: Application;
+  /** The group is a secure one, with a key of its own or without. */
+  readonly security?: GroupSecurity | undefined;
+}
+
+export interface GroupSecurity {
+  readonly key: Uint8Array | undefined;
 }
 
 export type {

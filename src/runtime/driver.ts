@@ -3,22 +3,24 @@
  * core as they come; once per turn of the event loop the core closes its batches and the recorded effects take place.
  */
 
+import { wordAt } from "../base/arena.ts";
 import type { ClusterStatus } from "../protocol/effects.ts";
 import { type Effect, Effects, type JoinRefusal } from "../protocol/effects.ts";
 import { GroupsMemory, type Remains } from "../protocol/groups-memory.ts";
 import type { HistoryEvent, HistorySink } from "../protocol/history.ts";
 import { groupOf, type JournalRecord, parseRecord, recordFrame } from "../protocol/journal-records.ts";
 import { ClusterMemory } from "../protocol/membership/memory.ts";
-import type { Message } from "../protocol/messages.ts";
+import { EPOCH_SECRET_BYTES, type Message } from "../protocol/messages.ts";
 import { Process } from "../protocol/process.ts";
 import type { Bounds, Timing } from "../protocol/timing.ts";
 import { type ClusterView, type NodeId, type NodeRecord, votesOf } from "../protocol/view.ts";
-import { FRAME_PACKET, Packet, type Slab } from "../wire/packet.ts";
-import type { JoinRequest } from "./application.ts";
-import { controlFrame, laneOf, parseControl } from "./frames.ts";
+import { FRAME_PACKET, FRAME_SEALED_DIRECT, FRAME_SEALED_PACKET, Packet, type Slab } from "../wire/packet.ts";
+import type { GroupSecurity, JoinRequest } from "./application.ts";
+import { controlFrame, isSealedKind, laneOf, parseControl, type SealedMessage } from "./frames.ts";
 import type { Log } from "./log/log.ts";
 import { Memberships } from "./memberships.ts";
 import type { Clock, Entropy, Evidence, Network, NetworkSink, Refusal } from "./ports.ts";
+import { Sealing } from "./secure/sealing.ts";
 
 export interface DriverOptions {
   readonly self: NodeRecord;
@@ -86,12 +88,15 @@ export class Driver implements NetworkSink {
   readonly #effects = new Effects();
   readonly #process: Process;
   readonly #memberships: Memberships;
+  readonly #sealing: Sealing;
   readonly #clock: Clock;
   readonly #listener: DriverListener;
   #network: Network | undefined;
   readonly #linked = new Set<NodeId>();
   readonly #records = new Map<NodeId, NodeRecord>();
   readonly #joins = new Map<number, PendingJoin>();
+  /** Of the secure groups that this node has asked to join, by name. */
+  readonly #securities = new Map<string, GroupSecurity>();
   #status: ClusterStatus = "joining";
   #statusDetail = "";
   #closing = false;
@@ -107,11 +112,20 @@ export class Driver implements NetworkSink {
     this.#clock = clock;
     this.#listener = listener;
     const { self, timing, bounds, directorySize, history, log } = options;
+    this.#sealing = new Sealing(self.id);
+    const mintSecret = (): Uint8Array => {
+      const words = Uint32Array.from({ length: EPOCH_SECRET_BYTES / 4 }, () => entropy.word());
+      return new Uint8Array(words.buffer);
+    };
     const mintCluster = (): string => `${hex(entropy.word())}${hex(entropy.word())}`;
     const recordsHistory = history !== undefined;
     const now = clock.now();
     this.#process = new Process(
+<<<<<<< HEAD
       { self, timing, bounds, directorySize, mintCluster, recordsHistory, log: log && memoryOf(log) },
+=======
+      { self, timing, bounds, directorySize, mintCluster, mintSecret, recordsHistory, log: log && recall(log) },
+>>>>>>> 4d4f479 (Secure groups: packets, states and answers are sealed with keys that change with every view)
       this.#effects,
       now,
     );
@@ -173,8 +187,18 @@ export class Driver implements NetworkSink {
       done({ code: "already-member", name: twice.name });
       return () => {};
     }
+<<<<<<< HEAD
     for (const { name, application } of requests) this.#memberships.expect(name, application);
     const number = this.#process.join(requests.map(({ name, digest, durable }) => ({ name, digest, durable })));
+=======
+    for (const { name, application, security } of requests) {
+      this.#memberships.expect(name, application);
+      if (security !== undefined) this.#securities.set(name, security);
+    }
+    const number = this.#process.join(
+      requests.map(({ name, digest, security }) => ({ name, digest, isSecure: security !== undefined })),
+    );
+>>>>>>> 4d4f479 (Secure groups: packets, states and answers are sealed with keys that change with every view)
     this.#joins.set(number, { requests, done });
     this.#clock.requestTurn();
     return () => {
@@ -324,13 +348,18 @@ export class Driver implements NetworkSink {
 
   frame(from: NodeId, frame: Uint8Array, slab: Slab | undefined): void {
     const now = this.#clock.now();
-    if (frame[4] === FRAME_PACKET) {
+    const type = frame[4];
+    if (type === FRAME_PACKET) {
       const packet = Packet.parse(frame, slab);
       if (packet === undefined) this.garbage(from, "packet");
+      else if (this.#sealing.isSecure(packet.group)) this.#dropClear(from, packet);
       else this.#process.packet(from, packet, now);
+    } else if (type === FRAME_SEALED_PACKET || type === FRAME_SEALED_DIRECT) {
+      this.#sealed(from, frame, now);
     } else {
       const message = parseControl(frame);
       if (message === undefined) this.garbage(from, "control message");
+      else if (isSealedKind(message) && this.#sealing.isSecure(message.group)) this.garbage(from, "not sealed");
       else if (message.kind === "installCluster" && this.#admission !== "given") this.#awaitAdmission(from, message);
       else this.#process.receive(from, message, now);
     }
@@ -344,6 +373,28 @@ export class Driver implements NetworkSink {
   garbage(from: string, what: string): void {
     this.garbageCount++;
     this.#listener.noticed("garbage dropped", { from, what });
+  }
+
+  /** A frame of a secure group. */
+  #sealed(from: NodeId, frame: Uint8Array, now: number): void {
+    const opened = this.#sealing.open(from, frame);
+    if (opened.kind === "forged") this.garbage(from, `sealed frame: ${opened.why}`);
+    if (opened.kind !== "opened") return;
+    if (frame[4] === FRAME_SEALED_PACKET) {
+      const packet = Packet.parse(opened.frame);
+      if (packet === undefined) this.garbage(from, "sealed packet");
+      else this.#process.packet(from, packet, now);
+      return;
+    }
+    const message = parseControl(opened.frame);
+    const isOfGroup = message !== undefined && isSealedKind(message) && message.group === wordAt(frame, 8);
+    if (isOfGroup) this.#process.receive(from, message, now);
+    else this.garbage(from, "sealed control message");
+  }
+
+  #dropClear(from: NodeId, packet: Packet): void {
+    packet.release();
+    this.garbage(from, "not sealed");
   }
 
   /** The first view waits for the admission; what belongs to it is kept by the core. */
@@ -372,13 +423,37 @@ export class Driver implements NetworkSink {
         this.#unlink(effect.id);
         break;
       case "send": {
+        if (isSealedKind(effect.message) && this.#sealing.isSecure(effect.message.group)) {
+          this.#sendSealed(effect.to, effect.message, network);
+          break;
+        }
         const frame = controlFrame(effect.message);
         const lane = laneOf(effect.message);
         for (const to of effect.to) network.send(to, lane, frame);
         break;
       }
-      case "multicast":
-        for (const to of effect.to) network.send(to, "bulk", effect.packet.bytes);
+      case "multicast": {
+        const { packet, to: receivers } = effect;
+        const frame = this.#sealing.isSecure(packet.group) ? this.#sealing.sealPacket(packet) : packet.bytes;
+        for (const to of receivers) network.send(to, "bulk", frame);
+        break;
+      }
+      case "learnKey":
+        this.#sealing.learn(effect.group, effect.view, effect.secret);
+        break;
+      case "useKey":
+        this.#sealing.use(effect.group, effect.number);
+        break;
+      case "entered": {
+        const security = this.#securities.get(effect.name);
+        this.#securities.delete(effect.name);
+        if (security !== undefined) this.#sealing.enter(effect.group, security.key);
+        this.#memberships.perform(effect);
+        break;
+      }
+      case "ended":
+        this.#sealing.leave(effect.group);
+        this.#memberships.perform(effect);
         break;
       case "persist":
         this.#options.log?.append(recordFrame(effect.record));
@@ -422,6 +497,7 @@ export class Driver implements NetworkSink {
     }
   }
 
+<<<<<<< HEAD
   /** The next records of the log that are about this group. */
   #recall(group: number, from: number): void {
     const { log } = this.#options;
@@ -436,6 +512,11 @@ export class Driver implements NetworkSink {
       if (bytes >= RECALL_BYTES) break;
     }
     this.#process.recalled(group, records, next === from || next >= (log?.durable ?? 0) ? undefined : next);
+=======
+  #sendSealed(receivers: readonly NodeId[], message: SealedMessage, network: Network): void {
+    const clear = controlFrame(message);
+    for (const to of receivers) network.send(to, laneOf(message), this.#sealing.sealDirect(message.group, to, clear));
+>>>>>>> 4d4f479 (Secure groups: packets, states and answers are sealed with keys that change with every view)
   }
 
   #link(peer: NodeRecord): void {

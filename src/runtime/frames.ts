@@ -27,7 +27,14 @@ export function parseControl(frame: Uint8Array): Message | undefined {
   return reader.finished ? value : undefined;
 }
 
+/** What carries users' bytes from one node to another; in a secure group it is sealed. */
+export type SealedMessage = Extract<Message, { readonly kind: "stateChunk" | "answer" }>;
+
+export function isSealedKind(value: Message): value is SealedMessage {
+  return value.kind === "stateChunk" || value.kind === "answer";
+}
+
 /** Bulk must not delay control: what carries users' bytes travels in the bulk lane. */
 export function laneOf(value: Message): Lane {
-  return value.kind === "stateChunk" || value.kind === "answer" ? "bulk" : "control";
+  return isSealedKind(value) ? "bulk" : "control";
 }

@@ -89,7 +89,9 @@ class Node {
 
   constructor() {
     const mintCluster = (): string => "x";
-    const options = { self: recordOf(a), timing: timing(3000), bounds: BOUNDS, directorySize: 5, mintCluster };
+    const mintSecret = (): Uint8Array => expect.unreachable();
+    const minting = { mintCluster, mintSecret };
+    const options = { self: recordOf(a), timing: timing(3000), bounds: BOUNDS, directorySize: 5, ...minting };
     this.process = new Process({ ...options, recordsHistory: true }, this.effects, 0);
     const want = (): void => void this.turnsWanted++;
     this.memberships = new Memberships(

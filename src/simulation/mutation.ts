@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import type { Sealing } from "../runtime/secure/sealing.ts";
 import type { explore } from "./explore/explore.ts";
 import type { LogPromise, tryLog } from "./log-trial.ts";
 import type { Mutant } from "./mutants.ts";
@@ -64,6 +65,11 @@ export async function plantInReplay(mutant: Mutant): Promise<typeof replay> {
 /** The package's trials of the log with this bug. */
 export async function plantInLog(mutant: Mutant<LogPromise>): Promise<typeof tryLog> {
   return (await loadCopy<{ tryLog: typeof tryLog }>("simulation/log-trial.js", mutant, false)).tryLog;
+}
+
+/** The package's sealing of secure groups, with a bug or as it is. */
+export async function plantInSealing(mutant: Mutant | undefined): Promise<typeof Sealing> {
+  return (await loadCopy<{ Sealing: typeof Sealing }>("runtime/secure/sealing.js", mutant, false)).Sealing;
 }
 
 /** The package's `explore`, which needs a copy with open fields, with a bug or as it is. */

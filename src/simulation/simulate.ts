@@ -47,6 +47,8 @@ export interface SimulationResult {
 }
 
 const CONVERGENCE_MS = 60_000;
+/** In one of so many seeds all groups are secure. */
+const SECURE_EVERY = 3;
 
 export function simulate(options: SimulationOptions): SimulationResult {
   const { seed, durationMs = 12_000 } = options;
@@ -56,10 +58,13 @@ export function simulate(options: SimulationOptions): SimulationResult {
   const updatesPerSecond = options.updatesPerSecond ?? plan.pick([2, 3, 4, 8]);
   // Small views as they are, or as if they were large.
   const rowsToAllMax = new Random(seed, 8).pick([1, BOUNDS.rowsToAllMax]);
+  // Whether groups are secure changes nothing else of a run.
+  const secure = seed % SECURE_EVERY === 0;
   const world = new World({
     seed,
     directorySize: plan.pick([3, 5, 5]),
     bounds: { rowsToAllMax },
+    secure,
     weightOf: drawnWeights(seed),
   });
   world.fabric.latencyMs = plan.pick([0.2, 0.2, 2, 15]);
@@ -96,6 +101,8 @@ export function simulate(options: SimulationOptions): SimulationResult {
   }
   const quiescent = converged || (unsettledMembers(world, []) ?? unsettledGroups(world)) === undefined;
   violations.push(...check(world.history, { quiescent }));
+  const [garbage] = world.garbage;
+  if (garbage !== undefined) violations.push({ property: "assert", message: `garbage at ${garbage}` });
   return {
     seed,
     traceHash: world.traceHash,

@@ -27,6 +27,8 @@ export interface WorldOptions {
   readonly durable?: boolean;
   /** Members accuse those who have held senders back for so long; default: never. */
   readonly slowAfterMs?: number;
+  /** All groups are secure ones. Default false. */
+  readonly secure?: boolean;
 }
 
 interface Event {
@@ -76,6 +78,8 @@ export class Host {
 export class World {
   readonly random: Random;
   readonly fabric: Fabric;
+  /** What nodes have dropped as garbage: they never say any to each other. */
+  readonly garbage: string[] = [];
   readonly history: HistoryEvent[] = [];
   readonly hosts = new Map<string, Host>();
   readonly #options: WorldOptions;
@@ -202,7 +206,10 @@ export class World {
           owner?.clusterInstalled(view);
         },
         joinRefused: (code, detail) => owner?.joinRefused(code, detail),
-        noticed: (what, detail) => owner?.noticed(what, detail),
+        noticed: (what, detail) => {
+          if (what === "garbage dropped") this.garbage.push(`${id} from ${detail["from"]}: ${detail["what"]}`);
+          owner?.noticed(what, detail);
+        },
       },
     );
     host.driver = driver;
@@ -230,12 +237,19 @@ export class World {
       },
     });
     host.groups.set(group, counter);
+<<<<<<< HEAD
     host.driver?.join(
       [{ name: group, digest: "d", durable: this.#options.durable === true, application: counter }],
       (refusal) => {
         if (refusal !== undefined && host.groups.get(group) === counter) host.groups.delete(group);
       },
     );
+=======
+    const security = this.#options.secure === true ? { key: undefined } : undefined;
+    host.driver?.join([{ name: group, digest: "d", application: counter, security }], (refusal) => {
+      if (refusal !== undefined && host.groups.get(group) === counter) host.groups.delete(group);
+    });
+>>>>>>> 4d4f479 (Secure groups: packets, states and answers are sealed with keys that change with every view)
     return counter;
   }
 

@@ -17,6 +17,9 @@ import { allocate, keep } from "../base/arena.ts";
 
 export const FRAME_CONTROL = 1;
 export const FRAME_PACKET = 2;
+/** A packet, or a control message, of a secure group: see `runtime/secure/sealing.ts`. */
+export const FRAME_SEALED_PACKET = 3;
+export const FRAME_SEALED_DIRECT = 4;
 
 export const PACKET_HEADER_BYTES = 32;
 export const MESSAGE_HEADER_BYTES = 8;

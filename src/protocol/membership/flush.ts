@@ -35,6 +35,10 @@ export interface FlushHost {
   /** What a member says that it holds is there first (E1). */
   readonly journal: Records;
   directoryIndex(): number;
+  /** F-1: a fresh secret for an epoch; empty when the group is not a secure one. */
+  mintSecret(): Uint8Array;
+  /** Takes note of the secret of the epoch that the step leads to; false when it cannot be one. */
+  learnSecret(step: Step): boolean;
   /** Ends the epoch at the step's cut and begins the next. */
   install(step: Step): void;
 }
@@ -182,7 +186,7 @@ export class Flush {
   #fresh(target: GroupView, current: number): Step {
     const { cut, holders } = this.#mostHeld(current);
     const transfers = this.#transfers(target, current);
-    return { from: current, view: target, cut, holders, transfers, epochSecret: new Uint8Array(0) };
+    return { from: current, view: target, cut, holders, transfers, epochSecret: this.#host.mintSecret() };
   }
 
   /** A joiner keeps its donor while both are there; who has none gets one of those that hold the state, in turn. */
@@ -239,7 +243,7 @@ export class Flush {
   #cut(target: GroupView, step: Step): void {
     const epoch = this.#host.epoch;
     const isMine = epoch === undefined || epoch.number === step.from || epoch.number === step.view.number;
-    if (!isMine) return;
+    if (!isMine || !this.#host.learnSecret(step)) return;
     this.#seen = { ballot: target.number, step };
     this.#fetching = true;
     if (epoch !== undefined && epoch.number === step.from) {

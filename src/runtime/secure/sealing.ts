@@ -1,0 +1,327 @@
+/**
+ * Secure groups: what their members say is sealed with AES-256-GCM between the driver and the network, once per packet,
+ * the same bytes for every member (rules F-1 to F-3). The core deals in clear packets, and tells which secret an epoch
+ * has. From the secret of an epoch, and the group's own key if it has one, follows a key for each sender:
+ *
+ *     packets      HKDF(secret, group, epoch, the sender's incarnation); the nonce is the packet's seqno. A packet that is
+ *                  sent again, even by another member, is sealed to the very same bytes.
+ *     direct       states and answers to queries, from one member to another: a key of their own, a counter as nonce, and
+ *                  the receiver's id as associated data. They may arrive views later, so these keys are kept for some.
+ *
+ * Keys of packets are thrown away when the epoch is left, and with a step that has come to nothing.
+ *
+ *     0  u32 length      6  u16 rank of the sender; 0       12  u32 epoch             20  the sealed frame
+ *     4  u8  3, or 4     8  u32 group                       16  u32 seqno; counter    -16 the tag
+ */
+import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, type KeyObject } from "node:crypto";
+import { allocate } from "../../base/arena.ts";
+import { assert } from "../../base/assert.ts";
+import type { GroupView, NodeId } from "../../protocol/view.ts";
+import {
+  FRAME_CONTROL,
+  FRAME_PACKET,
+  FRAME_SEALED_DIRECT,
+  FRAME_SEALED_PACKET,
+  type Packet,
+} from "../../wire/packet.ts";
+
+const HEADER_BYTES = 20;
+const TAG_BYTES = 16;
+const NONCE_BYTES = 12;
+const CIPHER = "aes-256-gcm";
+const COUNTER_MAX = 0xffff_ffff;
+
+/** Keys of direct messages are kept for so many views. */
+const DIRECT_EPOCHS_MAX = 256;
+
+/** What a sealed frame turned out to be. `late`: of an epoch that is over here, so nobody misses it. */
+export type Opened =
+  | { readonly kind: "opened"; readonly frame: Uint8Array }
+  | { readonly kind: "late" }
+  | { readonly kind: "forged"; readonly why: string };
+
+const LATE: Opened = { kind: "late" };
+
+export class Sealing {
+  readonly #self: NodeId;
+  readonly #groups = new Map<number, GroupSealing>();
+  readonly #nonce = Buffer.alloc(NONCE_BYTES);
+
+  constructor(self: NodeId) {
+    this.#self = self;
+  }
+
+  isSecure(group: number): boolean {
+    return this.#groups.has(group);
+  }
+
+  /** This node enters a secure group; its key, if the group has one, is mixed into all others. */
+  enter(group: number, key: Uint8Array | undefined): void {
+    this.#groups.get(group)?.destroy();
+    this.#groups.set(group, new GroupSealing(group, key));
+  }
+
+  /** The secret of an epoch that may come. */
+  learn(group: number, view: GroupView, secret: Uint8Array): void {
+    this.#group(group).learn(view, secret);
+  }
+
+  /** The epoch has come; those before it are over. */
+  use(group: number, epoch: number): void {
+    this.#group(group).use(epoch);
+  }
+
+  leave(group: number): void {
+    this.#groups.get(group)?.destroy();
+    this.#groups.delete(group);
+  }
+
+  sealPacket(packet: Packet): Uint8Array {
+    const { group, epoch, sender, seqno } = packet;
+    const key = this.#group(group).packetKey(epoch, sender);
+    assert(key !== undefined, "a member has the keys of the epochs that it sends in");
+    return this.#seal(FRAME_SEALED_PACKET, packet.bytes, key, { group, epoch, sender, number: seqno, to: "" });
+  }
+
+  sealDirect(group: number, to: NodeId, frame: Uint8Array): Uint8Array {
+    const sealing = this.#group(group);
+    const number = sealing.count();
+    const key = sealing.directKey(sealing.current, this.#self);
+    assert(key !== undefined, "a member answers and donates in an epoch that it is in");
+    return this.#seal(FRAME_SEALED_DIRECT, frame, key, { group, epoch: sealing.current, sender: 0, number, to });
+  }
+
+  /** The frame, as it was before it was sealed, or why it is dropped. It came from the link of `from`. */
+  open(from: NodeId, frame: Uint8Array): Opened {
+    if (frame.length < HEADER_BYTES + TAG_BYTES) return forged("too short");
+    const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
+    const group = view.getUint32(8, true);
+    const epoch = view.getUint32(12, true);
+    const sealing = this.#groups.get(group);
+    // It may have been left a moment ago, or be entered in a moment, when its members do not send yet.
+    if (sealing === undefined) return LATE;
+    const isPacket = frame[4] === FRAME_SEALED_PACKET;
+    const key = isPacket ? sealing.packetKey(epoch, view.getUint16(6, true)) : sealing.directKey(epoch, from);
+    if (key === undefined) return sealing.isPast(epoch) ? LATE : forged("there is no key for it");
+    const number = view.getUint32(16, true);
+    const opened = this.#open(frame, key, number, isPacket ? "" : this.#self);
+    if (opened === undefined) return forged("it was changed, or belongs elsewhere");
+    if (isPacket ? !isSamePlace(frame, opened) : opened[4] !== FRAME_CONTROL) return forged("it is not what it says");
+    if (!isPacket && !sealing.isNewer(epoch, from, number)) return forged("it was repeated");
+    return { kind: "opened", frame: opened };
+  }
+
+  #group(group: number): GroupSealing {
+    const sealing = this.#groups.get(group);
+    assert(sealing !== undefined, "what is sealed belongs to a secure group that was entered");
+    return sealing;
+  }
+
+  #seal(
+    type: number,
+    clear: Uint8Array,
+    key: KeyObject,
+    at: { group: number; epoch: number; sender: number; number: number; to: NodeId },
+  ): Uint8Array {
+    const frame = allocate(HEADER_BYTES + clear.length + TAG_BYTES);
+    const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
+    view.setUint32(0, frame.length - 4, true);
+    view.setUint8(4, type);
+    view.setUint16(6, at.sender, true);
+    view.setUint32(8, at.group, true);
+    view.setUint32(12, at.epoch, true);
+    view.setUint32(16, at.number, true);
+    const cipher = createCipheriv(CIPHER, key, this.#nonceOf(at.number));
+    cipher.setAAD(associated(frame, at.to));
+    frame.set(cipher.update(clear), HEADER_BYTES);
+    cipher.final();
+    frame.set(cipher.getAuthTag(), frame.length - TAG_BYTES);
+    return frame;
+  }
+
+  #open(frame: Uint8Array, key: KeyObject, number: number, to: NodeId): Uint8Array | undefined {
+    const decipher = createDecipheriv(CIPHER, key, this.#nonceOf(number), { authTagLength: TAG_BYTES });
+    decipher.setAAD(associated(frame, to));
+    decipher.setAuthTag(frame.subarray(frame.length - TAG_BYTES));
+    const clear = decipher.update(frame.subarray(HEADER_BYTES, frame.length - TAG_BYTES));
+    try {
+      decipher.final();
+    } catch {
+      return undefined;
+    }
+    // A plain array, because views of a `Buffer` cost more to take.
+    return new Uint8Array(clear.buffer, clear.byteOffset, clear.length);
+  }
+
+  #nonceOf(number: number): Buffer {
+    this.#nonce.writeUInt32LE(number, 0);
+    return this.#nonce;
+  }
+}
+
+/** The keys of one group at one member. */
+class GroupSealing {
+  readonly #group: number;
+  readonly #key: Uint8Array;
+  readonly #epochs = new Map<number, EpochKeys>();
+  readonly #directs = new Map<number, DirectKeys>();
+  /** The epoch that this member is in; 0 before the first. */
+  current = 0;
+  /** The newest epoch whose secret was learned. */
+  #newest = 0;
+  #count = 0;
+
+  constructor(group: number, key: Uint8Array | undefined) {
+    this.#group = group;
+    this.#key = key?.slice() ?? new Uint8Array(0);
+  }
+
+  learn(view: GroupView, secret: Uint8Array): void {
+    if (this.#epochs.get(view.number)?.isOf(secret)) return;
+    // F-2: of the epochs that may come only the one of the newest step does.
+    for (const number of this.#epochs.keys()) if (number > this.current) this.#drop(number);
+    this.#newest = view.number;
+    const derive = (purpose: string, about: string): Buffer =>
+      Buffer.from(
+        hkdfSync("sha256", secret, this.#key, `coterie 1 ${purpose}\0${this.#group}\0${view.number}\0${about}`, 32),
+      );
+    this.#epochs.set(view.number, new EpochKeys(view.members, secret, derive("packets secret", "")));
+    this.#directs.set(view.number, new DirectKeys(derive("direct secret", "")));
+  }
+
+  use(epoch: number): void {
+    this.current = epoch;
+    this.#count = 0;
+    for (const number of this.#epochs.keys()) if (number < epoch) this.#drop(number);
+    for (const [number, keys] of this.#directs) {
+      if (this.#directs.size <= DIRECT_EPOCHS_MAX) break;
+      keys.destroy();
+      this.#directs.delete(number);
+    }
+  }
+
+  /** Whether the epoch came before those that are known here; who enters again knows nothing of its earlier membership. */
+  isPast(epoch: number): boolean {
+    return this.#newest === 0 || epoch < this.#newest;
+  }
+
+  packetKey(epoch: number, rank: number): KeyObject | undefined {
+    return this.#epochs.get(epoch)?.of(rank);
+  }
+
+  directKey(epoch: number, sender: NodeId): KeyObject | undefined {
+    return this.#directs.get(epoch)?.of(sender);
+  }
+
+  /** Whether the sender's direct message of this number comes after all others of it in the epoch; notes it. */
+  isNewer(epoch: number, sender: NodeId, number: number): boolean {
+    return this.#directs.get(epoch)?.isNewer(sender, number) === true;
+  }
+
+  /** The number of the next direct message in this epoch. */
+  count(): number {
+    assert(this.#count < COUNTER_MAX, "a nonce serves once");
+    return ++this.#count;
+  }
+
+  destroy(): void {
+    for (const keys of this.#epochs.values()) keys.destroy();
+    for (const keys of this.#directs.values()) keys.destroy();
+    this.#key.fill(0);
+  }
+
+  #drop(epoch: number): void {
+    this.#epochs.get(epoch)?.destroy();
+    this.#epochs.delete(epoch);
+    if (epoch < this.current) return;
+    this.#directs.get(epoch)?.destroy();
+    this.#directs.delete(epoch);
+  }
+}
+
+class EpochKeys {
+  readonly #members: readonly NodeId[];
+  /** Of the epoch: tells whether a step that comes again is this one. */
+  readonly #origin: Uint8Array;
+  readonly #secret: Buffer;
+  readonly #keys: (KeyObject | undefined)[] = [];
+
+  constructor(members: readonly NodeId[], origin: Uint8Array, secret: Buffer) {
+    this.#members = members;
+    this.#origin = origin.slice();
+    this.#secret = secret;
+  }
+
+  isOf(origin: Uint8Array): boolean {
+    return this.#origin.length === origin.length && this.#origin.every((byte, at) => byte === origin[at]);
+  }
+
+  of(rank: number): KeyObject | undefined {
+    const known = this.#keys[rank];
+    const member = this.#members[rank];
+    if (known !== undefined || member === undefined) return known;
+    const key = senderKey(this.#secret, member);
+    this.#keys[rank] = key;
+    return key;
+  }
+
+  destroy(): void {
+    this.#origin.fill(0);
+    this.#secret.fill(0);
+    this.#keys.length = 0;
+  }
+}
+
+class DirectKeys {
+  readonly #secret: Buffer;
+  readonly #keys = new Map<NodeId, KeyObject>();
+  readonly #newest = new Map<NodeId, number>();
+
+  constructor(secret: Buffer) {
+    this.#secret = secret;
+  }
+
+  of(sender: NodeId): KeyObject {
+    let key = this.#keys.get(sender);
+    if (key === undefined) {
+      key = senderKey(this.#secret, sender);
+      this.#keys.set(sender, key);
+    }
+    return key;
+  }
+
+  isNewer(sender: NodeId, number: number): boolean {
+    if (number <= (this.#newest.get(sender) ?? 0)) return false;
+    this.#newest.set(sender, number);
+    return true;
+  }
+
+  destroy(): void {
+    this.#secret.fill(0);
+    this.#keys.clear();
+  }
+}
+
+function senderKey(secret: Uint8Array, sender: NodeId): KeyObject {
+  const bytes = Buffer.from(hkdfSync("sha256", secret, "", `coterie 1 sender\0${sender}`, 32));
+  const key = createSecretKey(bytes);
+  bytes.fill(0);
+  return key;
+}
+
+/** What the tag covers beside the sealed bytes. */
+function associated(frame: Uint8Array, to: NodeId): Uint8Array {
+  const header = frame.subarray(0, HEADER_BYTES);
+  return to === "" ? header : Buffer.concat([header, Buffer.from(to)]);
+}
+
+/** Whether a packet has the place that its frame had outside. */
+function isSamePlace(sealed: Uint8Array, clear: Uint8Array): boolean {
+  if (clear.length < HEADER_BYTES || clear[4] !== FRAME_PACKET) return false;
+  for (let at = 6; at < HEADER_BYTES; at++) if (clear[at] !== sealed[at]) return false;
+  return true;
+}
+
+function forged(why: string): Opened {
+  return { kind: "forged", why };
+}

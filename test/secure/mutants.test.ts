@@ -1,0 +1,75 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: this is code that is to be changed.
+/**
+ * Planted bugs in the sealing of groups: each is something that is easily got wrong, or left out for speed, and that no
+ * working group would ever notice. Some attack must succeed on each of them.
+ */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import type { Mutant } from "../../src/simulation/mutants.ts";
+import { plantInSealing } from "../../src/simulation/mutation.ts";
+import { successful } from "./attacks.ts";
+
+const isBuilt = existsSync(join(import.meta.dirname, "../../dist/runtime/secure/sealing.js"));
+
+function mutant(name: string, find: string, replace: string, why: string): Mutant {
+  return { name, violates: "assert", file: "runtime/secure/sealing.js", find, replace, why };
+}
+
+const MUTANTS: readonly Mutant[] = [
+  mutant("tag-unchecked", "decipher.final();", "", "Whoever can change bytes on the wire is believed."),
+  mutant("nonce-constant", "this.#nonce.writeUInt32LE(number, 0);", "", "A key and a nonce serve twice."),
+  mutant(
+    "nonce-short",
+    "this.#nonce.writeUInt32LE(number, 0);",
+    "this.#nonce[0] = number;",
+    "Nonces come round again.",
+  ),
+  mutant("counter-stuck", "return ++this.#count;", "return 1;", "Direct messages share a nonce."),
+  mutant("place-unbound", "decipher.setAAD(associated(frame, to));", "", "What is outside is not authenticated."),
+  mutant(
+    "receiver-unbound",
+    'return to === "" ? header',
+    "return to !== undefined ? header",
+    "A message for one is taken by another.",
+  ),
+  mutant("epoch-unbound", "${view.number}\\0${about}", "${about}", "One secret makes the same keys in two epochs."),
+  mutant("group-unbound", "\\0${this.#group}\\0", "\\0", "One secret makes the same keys in two groups."),
+  mutant(
+    "one-key-for-all",
+    "`coterie 1 sender\\0${sender}`",
+    "`coterie 1 sender`",
+    "Members share a key, and so their nonces.",
+  ),
+  mutant("group-key-ignored", "secret, this.#key,", 'secret, "",', "The group's own key protects nothing."),
+  mutant("keys-kept", "if (number < epoch)", "if (number < 0)", "What was recorded can be read later."),
+  mutant(
+    "dropped-step-kept",
+    "if (number > this.current)",
+    "if (number < 0)",
+    "F-2: the secret of a dropped step lives on.",
+  ),
+  mutant(
+    "reissue-forgets",
+    "return this.#origin.length === origin.length &&",
+    "return false &&",
+    "A step that comes again is another one.",
+  ),
+  mutant(
+    "replay-window-open",
+    "if (number <= (this.#newest.get(sender) ?? 0))",
+    "if (number < 0)",
+    "What was recorded can be sent again.",
+  ),
+  mutant("left-but-listening", "this.#groups.delete(group);", "", "Who has left has the keys still."),
+];
+
+describe.skipIf(!isBuilt)("a bug in the sealing", () => {
+  test("as it is there is none", async () => {
+    expect(successful(await plantInSealing(undefined))).toEqual([]);
+  });
+
+  test.each(MUTANTS.map((each): [string, Mutant] => [each.name, each]))("%s is found", async (_name, planted) => {
+    expect(successful(await plantInSealing(planted))).not.toEqual([]);
+  });
+});
