@@ -8,6 +8,7 @@ import { defineGroup } from "./define.ts";
 import type { CoterieError } from "./errors.ts";
 import type { Node } from "./node.ts";
 import type { StartOptions } from "./options.ts";
+import { ALL } from "./reply.ts";
 import { start } from "./start.ts";
 
 const closers: (() => unknown)[] = [];
@@ -131,6 +132,50 @@ describe("nodes that prove themselves", () => {
     const key = newClusterKey();
     const error = await refusal({ discovery: folder(), secure: { clusterKey: `${key.slice(0, -1)}!` } });
     expect(`${error.stack} ${String(error.cause)}`).not.toContain(key.slice(10, 30));
+  });
+});
+
+describe("a secure group", () => {
+  const vault = defineGroup({
+    name: "vault",
+    secure: true,
+    state: () => new Map<string, string>(),
+    updates: {
+      keep: ({ state }, name: string, word: string) => {
+        state.set(name, word);
+        return state.size;
+      },
+    },
+    queries: { find: ({ state }, name: string) => state.get(name) },
+  });
+
+  it("sends, orders, answers and hands over its state like any other", async () => {
+    const [discovery, secure] = [folder(), { clusterKey: newClusterKey() }];
+    const one = await started({ discovery, secure, name: "ann" });
+    const first = await one.join(vault);
+    await first.safeSend.keep("long", "x".repeat(300_000));
+    const other = await started({ discovery, secure, name: "bob" });
+    const second = await other.join(vault);
+    expect(second.read(({ state }) => state.get("long")?.length)).toBe(300_000);
+    await Promise.all([
+      first.orderedSend.keep("a", "1"),
+      second.causalSend.keep("b", "2"),
+      second.safeSend.keep("c", "3"),
+    ]);
+    const replies = await first.query(ALL, { order: "safe" }).find("c");
+    expect(replies.map((reply) => reply.status === "value" && reply.value)).toEqual(["3", "3"]);
+    await second.leave();
+    expect(await first.safeSend.keep("d", "4")).toBe(5);
+  });
+
+  it("is refused where connections are not secured, and to members that take it for a clear one", async () => {
+    const node = await started({ discovery: folder() });
+    await expect(node.join(vault)).rejects.toMatchObject({ code: "insecure", group: "vault" });
+    const [discovery, secure] = [folder(), { clusterKey: newClusterKey() }];
+    await (await started({ discovery, secure, name: "ann" })).join(vault);
+    const clear = defineGroup({ name: "vault", state: () => new Map<string, string>() });
+    const other = await started({ discovery, secure, name: "bob" });
+    await expect(other.join(clear)).rejects.toMatchObject({ code: "definition-mismatch" });
   });
 });
 

@@ -32,6 +32,7 @@ test.each([
   ["maxMessageBytes", { ...good, maxMessageBytes: 0 }],
   ["maxMessageBytes", { ...good, maxMessageBytes: 2 ** 40 }],
   ["version", { ...good, version: {} }],
+  ["secure", { ...good, secure: "yes" }],
   ["schema", { ...good, schema: 1 }],
   ["schema.add", { ...good, schema: { add: {} } }],
   ["schema.put", { ...good, schema: { put: z.tuple([]) } }],
@@ -40,7 +41,7 @@ test.each([
   ["checkpoint.load", { ...good, checkpoint: { save: String } }],
   ["checkpoint.everyUpdates", { ...good, checkpoint: { save: String, load: String, everyUpdates: 5 } }],
   ["durable", { ...good, durable: "yes" }],
-  ["secure", { ...good, secure: true }],
+  ["secure", { ...good, durable: true, secure: true }],
 ])("a wrong `%s` is refused at once and named", (field, description) => {
   const error = refusal(description);
   expect(error.code).toBe("invalid-option");

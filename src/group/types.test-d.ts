@@ -222,8 +222,8 @@ test("an update that may return a promise is refused", () => {
 test("wrong definitions are refused", () => {
   // @ts-expect-error: no state
   defineGroup({ name: "x" });
-  // @ts-expect-error: options of later versions are not accepted silently
-  defineGroup({ name: "x", state: () => 0, secure: true });
+  // @ts-expect-error: what is no option is not accepted silently
+  defineGroup({ name: "x", state: () => 0, secret: true });
   // @ts-expect-error: the state has no such property
   defineGroup({ name: "x", state: () => ({ n: 0 }), updates: { f: ({ state }) => state.m } });
   // @ts-expect-error: queries cannot assign the state

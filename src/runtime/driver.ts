@@ -121,11 +121,7 @@ export class Driver implements NetworkSink {
     const recordsHistory = history !== undefined;
     const now = clock.now();
     this.#process = new Process(
-<<<<<<< HEAD
-      { self, timing, bounds, directorySize, mintCluster, recordsHistory, log: log && memoryOf(log) },
-=======
-      { self, timing, bounds, directorySize, mintCluster, mintSecret, recordsHistory, log: log && recall(log) },
->>>>>>> 4d4f479 (Secure groups: packets, states and answers are sealed with keys that change with every view)
+      { self, timing, bounds, directorySize, mintCluster, mintSecret, recordsHistory, log: log && memoryOf(log) },
       this.#effects,
       now,
     );
@@ -187,18 +183,13 @@ export class Driver implements NetworkSink {
       done({ code: "already-member", name: twice.name });
       return () => {};
     }
-<<<<<<< HEAD
-    for (const { name, application } of requests) this.#memberships.expect(name, application);
-    const number = this.#process.join(requests.map(({ name, digest, durable }) => ({ name, digest, durable })));
-=======
     for (const { name, application, security } of requests) {
       this.#memberships.expect(name, application);
       if (security !== undefined) this.#securities.set(name, security);
     }
-    const number = this.#process.join(
-      requests.map(({ name, digest, security }) => ({ name, digest, isSecure: security !== undefined })),
-    );
->>>>>>> 4d4f479 (Secure groups: packets, states and answers are sealed with keys that change with every view)
+    const wishes = requests.map(({ name, digest, durable }) => ({ name, digest, durable }));
+    const secure = requests.filter(({ security }) => security !== undefined).map(({ name }) => name);
+    const number = this.#process.join(wishes, new Set(secure));
     this.#joins.set(number, { requests, done });
     this.#clock.requestTurn();
     return () => {
@@ -497,7 +488,6 @@ export class Driver implements NetworkSink {
     }
   }
 
-<<<<<<< HEAD
   /** The next records of the log that are about this group. */
   #recall(group: number, from: number): void {
     const { log } = this.#options;
@@ -512,11 +502,14 @@ export class Driver implements NetworkSink {
       if (bytes >= RECALL_BYTES) break;
     }
     this.#process.recalled(group, records, next === from || next >= (log?.durable ?? 0) ? undefined : next);
-=======
+  }
+
   #sendSealed(receivers: readonly NodeId[], message: SealedMessage, network: Network): void {
     const clear = controlFrame(message);
-    for (const to of receivers) network.send(to, laneOf(message), this.#sealing.sealDirect(message.group, to, clear));
->>>>>>> 4d4f479 (Secure groups: packets, states and answers are sealed with keys that change with every view)
+    for (const to of receivers) {
+      const frame = this.#sealing.sealDirect(message.group, to, clear);
+      if (frame !== undefined) network.send(to, laneOf(message), frame);
+    }
   }
 
   #link(peer: NodeRecord): void {

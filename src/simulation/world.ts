@@ -237,19 +237,11 @@ export class World {
       },
     });
     host.groups.set(group, counter);
-<<<<<<< HEAD
-    host.driver?.join(
-      [{ name: group, digest: "d", durable: this.#options.durable === true, application: counter }],
-      (refusal) => {
-        if (refusal !== undefined && host.groups.get(group) === counter) host.groups.delete(group);
-      },
-    );
-=======
-    const security = this.#options.secure === true ? { key: undefined } : undefined;
-    host.driver?.join([{ name: group, digest: "d", application: counter, security }], (refusal) => {
+    const { durable = false, secure = false } = this.#options;
+    const security = secure ? { key: undefined } : undefined;
+    host.driver?.join([{ name: group, digest: "d", durable, application: counter, security }], (refusal) => {
       if (refusal !== undefined && host.groups.get(group) === counter) host.groups.delete(group);
     });
->>>>>>> 4d4f479 (Secure groups: packets, states and answers are sealed with keys that change with every view)
     return counter;
   }
 

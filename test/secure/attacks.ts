@@ -42,10 +42,15 @@ export function packetAt(sender: number, epoch: number, seqno: number, { text = 
 }
 
 /** A control frame that carries the canary. */
-export function controlFrame(text: string = CANARY): Uint8Array {
+function controlFrame(text: string = CANARY): Uint8Array {
   const frame = Buffer.concat([Buffer.from([0, 0, 0, 0, 1]), Buffer.from(text)]);
   frame.writeUInt32LE(frame.length - 4, 0);
   return frame;
+}
+
+/** A sealed direct message to `to`. */
+export function directTo(sealer: Sealing, to: string): Uint8Array {
+  return sealer.sealDirect(GROUP, to, controlFrame()) ?? new Uint8Array(0);
 }
 
 function textOf(opened: Opened): string {
@@ -96,7 +101,7 @@ export const ATTACKS: { readonly [name: string]: Attack } = {
   },
   "no bit of a frame can be changed": (make) => {
     const [sealer, opener] = [memberOf(make, a, view1), memberOf(make, b, view1)];
-    for (const frame of [sealer.sealPacket(packetAt(0, 1, 3)), sealer.sealDirect(GROUP, b, controlFrame())]) {
+    for (const frame of [sealer.sealPacket(packetAt(0, 1, 3)), directTo(sealer, b)]) {
       for (let bit = 4 * 8; bit < frame.length * 8; bit++) {
         const flipped = changed(frame, (bytes) => {
           bytes[bit >> 3] = (bytes[bit >> 3] as number) ^ (1 << (bit & 7));
@@ -142,7 +147,7 @@ export const ATTACKS: { readonly [name: string]: Attack } = {
   },
   "direct messages never use a nonce twice, and are for one receiver": (make) => {
     const sealer = memberOf(make, a, view1);
-    const [one, other] = [sealer.sealDirect(GROUP, b, controlFrame()), sealer.sealDirect(GROUP, b, controlFrame())];
+    const [one, other] = [directTo(sealer, b), directTo(sealer, b)];
     if (Buffer.compare(one.subarray(20, -16), other.subarray(20, -16)) === 0) return "a nonce serves twice";
     if (memberOf(make, c, view1).open(a, one).kind === "opened") return "another receiver takes it";
     if (memberOf(make, b, view1).open(c, one).kind === "opened") return "another sender can send it";
@@ -150,7 +155,7 @@ export const ATTACKS: { readonly [name: string]: Attack } = {
   },
   "direct messages are taken once, and in their order": (make) => {
     const [sealer, opener] = [memberOf(make, a, view1), memberOf(make, b, view1)];
-    const frames = Array.from({ length: 3 }, () => sealer.sealDirect(GROUP, b, controlFrame()));
+    const frames = Array.from({ length: 3 }, () => directTo(sealer, b));
     const taken = [0, 0, 2, 1, 2].map((at) => opener.open(a, frames[at] as Uint8Array).kind === "opened");
     return taken.join() === "true,false,true,false,false" ? undefined : `taken: ${taken}`;
   },
@@ -160,12 +165,18 @@ export const ATTACKS: { readonly [name: string]: Attack } = {
     stays.learn(GROUP, view2, secretOf(2));
     stays.use(GROUP, 2);
     const packet = stays.sealPacket(packetAt(0, 2, 0));
-    const direct = stays.sealDirect(GROUP, c, controlFrame());
+    const direct = directTo(stays, c);
     if (goes.open(a, packet).kind === "opened" || goes.open(a, direct).kind === "opened") return "it reads on";
     // Nor when it takes its old secret for the new one.
     goes.learn(GROUP, viewOf(2, [a, b, c]), secretOf(1));
     if (goes.open(a, packet).kind === "opened") return "an old secret opens a new epoch";
     return undefined;
+  },
+  "who has left is still answered, with a key that it has": (make) => {
+    const [stays, goes] = [memberOf(make, a, view1), memberOf(make, b, view1)];
+    stays.learn(GROUP, viewOf(2, [a, c]), secretOf(2));
+    stays.use(GROUP, 2);
+    return textOf(goes.open(a, directTo(stays, b))).includes(CANARY) ? undefined : "it is not";
   },
   "who joins cannot read what was said before": (make) => {
     const frame = memberOf(make, a, view1).sealPacket(packetAt(0, 1, 0));
@@ -192,7 +203,7 @@ export const ATTACKS: { readonly [name: string]: Attack } = {
     opener.learn(GROUP, viewOf(2), secretOf(2));
     opener.use(GROUP, 2);
     const sealer = memberOf(make, a, viewOf(2));
-    const direct = sealer.sealDirect(GROUP, b, controlFrame());
+    const direct = directTo(sealer, b);
     if (opener.open(a, direct).kind !== "opened") return "its key is lost";
     opener.learn(GROUP, viewOf(2), secretOf(2));
     if (opener.open(a, sealer.sealPacket(packetAt(0, 2, 0))).kind !== "opened") return "its key is lost";

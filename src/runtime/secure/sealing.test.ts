@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it, test } from "vitest";
-import { ATTACKS, CANARY, controlFrame, GROUP, memberOf, packetAt, viewOf } from "../../../test/secure/attacks.ts";
+import { ATTACKS, CANARY, directTo, GROUP, memberOf, packetAt, viewOf } from "../../../test/secure/attacks.ts";
 import { Sealing } from "./sealing.ts";
 
 test.each(Object.keys(ATTACKS))("%s", (name) => {
@@ -48,7 +48,7 @@ describe("any packet", () => {
       memberOf(Sealing, "ann#0000000a", viewOf(1)),
       memberOf(Sealing, "bob#0000000b", viewOf(1)),
     ];
-    const late = sealer.sealDirect(GROUP, "bob#0000000b", controlFrame());
+    const late = directTo(sealer, "bob#0000000b");
     for (let number = 2; number <= 200; number++) {
       opener.learn(GROUP, viewOf(number), new Uint8Array(32).fill(number));
       opener.use(GROUP, number);

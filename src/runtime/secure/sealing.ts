@@ -83,12 +83,13 @@ export class Sealing {
     return this.#seal(FRAME_SEALED_PACKET, packet.bytes, key, { group, epoch, sender, number: seqno, to: "" });
   }
 
-  sealDirect(group: number, to: NodeId, frame: Uint8Array): Uint8Array {
+  /** Undefined when `to` has been no member for so long that nothing it may read is left. */
+  sealDirect(group: number, to: NodeId, frame: Uint8Array): Uint8Array | undefined {
     const sealing = this.#group(group);
-    const number = sealing.count();
-    const key = sealing.directKey(sealing.current, this.#self);
-    assert(key !== undefined, "a member answers and donates in an epoch that it is in");
-    return this.#seal(FRAME_SEALED_DIRECT, frame, key, { group, epoch: sealing.current, sender: 0, number, to });
+    const epoch = sealing.sharedWith(to);
+    const key = epoch === undefined ? undefined : sealing.directKey(epoch, this.#self);
+    if (epoch === undefined || key === undefined) return undefined;
+    return this.#seal(FRAME_SEALED_DIRECT, frame, key, { group, epoch, sender: 0, number: sealing.count(), to });
   }
 
   /** The frame, as it was before it was sealed, or why it is dropped. It came from the link of `from`. */
@@ -186,12 +187,11 @@ class GroupSealing {
         hkdfSync("sha256", secret, this.#key, `coterie 1 ${purpose}\0${this.#group}\0${view.number}\0${about}`, 32),
       );
     this.#epochs.set(view.number, new EpochKeys(view.members, secret, derive("packets secret", "")));
-    this.#directs.set(view.number, new DirectKeys(derive("direct secret", "")));
+    this.#directs.set(view.number, new DirectKeys(view.members, derive("direct secret", "")));
   }
 
   use(epoch: number): void {
     this.current = epoch;
-    this.#count = 0;
     for (const number of this.#epochs.keys()) if (number < epoch) this.#drop(number);
     for (const [number, keys] of this.#directs) {
       if (this.#directs.size <= DIRECT_EPOCHS_MAX) break;
@@ -218,7 +218,16 @@ class GroupSealing {
     return this.#directs.get(epoch)?.isNewer(sender, number) === true;
   }
 
-  /** The number of the next direct message in this epoch. */
+  /** The newest epoch that both this member and `other` have been in: who has left is still answered. */
+  sharedWith(other: NodeId): number | undefined {
+    let newest: number | undefined;
+    for (const [epoch, keys] of this.#directs) {
+      if (epoch <= this.current && epoch > (newest ?? 0) && keys.members.includes(other)) newest = epoch;
+    }
+    return newest;
+  }
+
+  /** The number of the next direct message, whatever its epoch. */
   count(): number {
     assert(this.#count < COUNTER_MAX, "a nonce serves once");
     return ++this.#count;
@@ -273,11 +282,13 @@ class EpochKeys {
 }
 
 class DirectKeys {
+  readonly members: readonly NodeId[];
   readonly #secret: Buffer;
   readonly #keys = new Map<NodeId, KeyObject>();
   readonly #newest = new Map<NodeId, number>();
 
-  constructor(secret: Buffer) {
+  constructor(members: readonly NodeId[], secret: Buffer) {
+    this.members = members;
     this.#secret = secret;
   }
 
