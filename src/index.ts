@@ -2,7 +2,7 @@
  * Coterie: replicated, fault-tolerant process groups. Virtual synchrony meets Paxos.
  */
 
-export { type Batch, batched } from "./group/batch.ts";
+export { type Batch, batched, borrowed } from "./group/batch.ts";
 export {
   type Checkpoint,
   defineGroup,

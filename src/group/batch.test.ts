@@ -1,7 +1,7 @@
 /** Batched updates, and messages that are posted. */
 import { describe, expect, test } from "vitest";
 import { threeMembers } from "../../test/group/members.ts";
-import { batched } from "./batch.ts";
+import { batched, borrowed } from "./batch.ts";
 import { defineGroup } from "./define.ts";
 import { CoterieError } from "./errors.ts";
 
@@ -125,6 +125,28 @@ describe("a batched update", () => {
     const call = groups[0].send.add("text" as unknown as Uint8Array);
     await expect(call).rejects.toMatchObject({ code: "handler-failed" });
   });
+});
+
+test("a borrowed update gets a view of what came, and returns as others do; a kept one gets a copy", async () => {
+  const memories: ArrayBufferLike[] = [];
+  const look = ({ state }: { state: string[] }, message: Uint8Array): number => {
+    memories.push(message.buffer);
+    return state.push(text(message));
+  };
+  const { cluster, groups } = await threeMembers(
+    defineGroup({ name: "words", state: (): string[] => [], updates: { borrow: borrowed(look), keep: look } }),
+  );
+  cluster.hold();
+  const calls = [
+    groups[0].send.borrow(bytesOf("a")),
+    groups[0].send.keep(bytesOf("b")),
+    groups[0].send.borrow(bytesOf("c")),
+  ];
+  cluster.release();
+  expect(await Promise.all(calls)).toEqual([1, 2, 3]);
+  const [first, second, third] = memories;
+  expect(third).toBe(first);
+  expect(second).not.toBe(first);
 });
 
 describe("post", () => {

@@ -1,5 +1,6 @@
 /**
- * Updates that take many messages at once. A batch is a run of messages of one operation that came in one packet, and a
+ * Updates that look at bytes where they lie: `borrowed` ones get a view of each message that is theirs until they return,
+ * `batched` ones take many messages at once. A batch is a run of messages of one operation that came in one packet, and a
  * packet is the same at every replica, so batches are too. The handler goes through it with a cursor and looks at the
  * bytes where they lie: no object and no call per message.
  *
@@ -32,6 +33,25 @@ export function batched<S>(handler: BatchHandler<S>): (context: UpdateContext<S>
   handlers.set(single, handler as BatchHandler);
   return single;
 }
+
+/**
+ * An update of bytes that keeps none of them: it gets a view of the memory that the message came in, which is used again
+ * once it has returned. It must not change them either.
+ */
+export function borrowed<S, R>(
+  handler: (context: UpdateContext<S>, message: Uint8Array) => R,
+): (context: UpdateContext<S>, message: Uint8Array) => R {
+  const update = (context: UpdateContext<S>, message: Uint8Array): R => handler(context, message);
+  borrowers.add(update);
+  return update;
+}
+
+/** Whether `borrowed` made this handler. */
+export function isBorrower(handler: object): boolean {
+  return borrowers.has(handler);
+}
+
+const borrowers = new WeakSet<object>();
 
 /** What `batched` was given. */
 export function batchHandlerOf(handler: object): BatchHandler | undefined {

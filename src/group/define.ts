@@ -6,7 +6,7 @@
  */
 import { createHash } from "node:crypto";
 import type { StandardSchemaV1 } from "@standard-schema/spec";
-import { type BatchHandler, batchHandlerOf } from "./batch.ts";
+import { type BatchHandler, batchHandlerOf, isBorrower } from "./batch.ts";
 import { CoterieError } from "./errors.ts";
 import type {
   ArgumentsOf,
@@ -109,6 +109,8 @@ export interface Operation {
   readonly handler: Handler;
   /** Of an update that takes many messages at once: used in place of `handler` where it can be. */
   readonly batch: BatchHandler | undefined;
+  /** Whether the handler keeps nothing of the bytes that it is given. */
+  readonly borrows: boolean;
   readonly schema: StandardSchemaV1 | undefined;
 }
 
@@ -244,7 +246,8 @@ function operationsIn(
     }
     if (typeof handler !== "function") throw invalid(`${field}.${name}`, "is not a function");
     const batch = batchHandlerOf(handler);
-    return { name, opcode, handler: handler as Handler, batch, schema: schemas.get(name) };
+    const borrows = isBorrower(handler);
+    return { name, opcode, handler: handler as Handler, batch, borrows, schema: schemas.get(name) };
   });
 }
 

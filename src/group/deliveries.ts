@@ -90,8 +90,11 @@ export class Deliveries {
       }
       this.#recorder?.delivered(packet, place, sender, context.view);
       if (update !== undefined) {
-        copy ??= copyOf(bytes).buffer;
-        this.#updateBytes(update, new Uint8Array(copy, from, length), own);
+        if (!update.borrows) copy ??= copyOf(bytes).buffer;
+        const argument = update.borrows
+          ? bytes.subarray(from, from + length)
+          : new Uint8Array(copy as ArrayBuffer, from, length);
+        this.#updateBytes(update, argument, own);
       } else {
         this.#message(tag, bytes, from, from + length, own);
       }

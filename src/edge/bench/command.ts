@@ -61,7 +61,7 @@ function common(command: Command, ways: readonly Way[]): Command {
       wholeNumber("--senders", 1, 64),
     )
     .addOption(
-      new Option("--api <api>", "a view of bytes, a batch of such, or a string and a number")
+      new Option("--api <api>", "views of bytes, borrowed or kept, batches of such, or a string and a number")
         .choices(APIS)
         .default("bytes"),
     )

@@ -80,7 +80,7 @@ export class RawReader {
       const body = at + RAW_HEADER_BYTES;
       const end = body + view.getUint32(at, true);
       if (end > to) break;
-      if (this.#api === "bytes") this.#handleView(bytes.subarray(body, end));
+      if (this.#api === "bytes" || this.#api === "kept") this.#handleView(bytes.subarray(body, end));
       else if (this.#api === "batch") this.#handlePlace(bytes, body);
       else this.#handleValues(this.#decoder.decode(bytes.subarray(body, end)) as [string, number]);
       this.#taken?.();

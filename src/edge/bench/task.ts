@@ -10,10 +10,10 @@ export const LATENCIES = [...FLAVOURS, "query"] as const;
 export type Way = (typeof LATENCIES)[number];
 
 /**
- * How messages are handed over. Bytes: a view of each. Batch: a handler for many, which looks at them where they lie. Typed:
+ * How messages are handed over. Bytes: a borrowed view of each. Kept: a view that may be kept. Batch: a handler for many, which looks at them where they lie. Typed:
  * a string and a number.
  */
-export const APIS = ["bytes", "batch", "typed"] as const;
+export const APIS = ["bytes", "kept", "batch", "typed"] as const;
 export type Api = (typeof APIS)[number];
 
 /** So many updates, one right after the other, then perhaps a flush; the next when these are delivered everywhere. */
