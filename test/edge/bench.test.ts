@@ -29,6 +29,19 @@ describe("coterie bench", () => {
     }
   });
 
+  test("throughput of batches, next to another flavour", async () => {
+    const more = ["--api", "batch", "--flavour", "safeSend", "--against", "orderedSend", "--members", "2"];
+    const { code, json } = await run(["bench", "throughput", ...more, ...BRIEF, "--json"]);
+    expect(code).toBe(0);
+    expect(json).toMatchObject({ api: "batch", against: "orderedSend", rssGrowthBytesMax: expect.any(Number) });
+  });
+
+  test("latency of a query of all", async () => {
+    const { code, json } = await run(["bench", "latency", "--flavour", "query", "--members", "2", ...BRIEF, "--json"]);
+    expect(code).toBe(0);
+    expect((json as Record<string, number>)["ratio"]).toBeGreaterThan(0);
+  });
+
   test("people see both", async () => {
     const { code, stdout } = await run(["bench", "throughput", "--members", "2", "--api", "typed", ...BRIEF]);
     expect(code).toBe(0);
