@@ -48,7 +48,10 @@ function definitionFor(meter: Meter, isTimed: boolean) {
       },
     },
     queries: {
-      bytes: (_context, message: Uint8Array) => message[0] as number,
+      bytes: (_context, message: Uint8Array) => {
+        arrived(0);
+        return message[0] as number;
+      },
     },
     maxMessageBytes: 64 * 1024 * 1024,
   });
