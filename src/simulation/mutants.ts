@@ -418,9 +418,9 @@ const serviceMutants: readonly Mutant[] = [
     name: "state-before-drain",
     violates: "ST1",
     file: MEMBER,
-    find: "before.drain(step.cut);\n        }\n        this.#startTransfers(step, before === undefined);",
+    find: 'before.drain(step.cut);\n        }\n        this.journal.begin(view, before === undefined ? (this.#recovered ?? NOTHING) : step);\n        if (this.#options.mintSecret !== undefined) {\n            this.#effects.perform({ kind: "useKey", group: this.group, number: view.number });\n        }\n        this.#startTransfers(step, before === undefined);',
     replace:
-      "this.#startTransfers(step, false);\n            before.drain(step.cut);\n        }\n        else this.#startTransfers(step, true);",
+      "this.#startTransfers(step, false);\n            before.drain(step.cut);\n        }\n        else this.#startTransfers(step, true);\n        this.journal.begin(view, before === undefined ? (this.#recovered ?? NOTHING) : step);",
     why: "A joiner gets the state before the last deliveries of the old view.",
   },
   {
