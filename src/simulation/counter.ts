@@ -26,6 +26,7 @@ const HOPELESS_QUERY = 2;
 const NOTHING = new Uint8Array(0);
 /** So small that a state comes in many: donors are to die in the midst of it. */
 const CHUNK_BYTES = 16;
+const DURABLE_CHUNK_BYTES = 512;
 /** Where a query's audience begins, after the numbers of message and query. */
 const AUDIENCE_FROM = 8;
 
@@ -37,6 +38,13 @@ export interface CounterQuery {
   readonly audience?: readonly NodeId[];
   /** Some never answer it; the query ends only if they are accused. */
   readonly hopeless?: boolean;
+}
+
+interface CounterState {
+  readonly total: number;
+  readonly fifo: [string, number][];
+  readonly causal: [string, number][];
+  readonly messages?: number[];
 }
 
 interface Asked {
@@ -54,6 +62,8 @@ export interface CounterHooks {
   readonly now: () => number;
   readonly history: HistorySink;
   readonly names: Names;
+  /** Its groups are durable: it remembers which messages its state contains. */
+  readonly durable?: boolean;
   /** Who has held senders back for so long is accused. */
   readonly slowAfterMs?: number;
   readonly ended: (how: Ending) => void;
@@ -94,6 +104,8 @@ export class Counter implements Application {
   isTalkative = false;
   /** The views in which something was delivered again from the log. */
   readonly revisited: number[] = [];
+  /** The numbers of all messages that its state contains, in the order in which they were delivered; in durable groups. */
+  #messages: number[] = [];
   readonly #hooks: CounterHooks;
   /** What was delivered in total order, as one running hash; fifo and causal messages, as one each per sender. */
   #total = 0;
@@ -182,6 +194,9 @@ export class Counter implements Application {
   joined(membership: Membership, _created: boolean): void {
     this.membership = membership;
     this.#group = historyName(membership.name, membership.group);
+    if (this.revisited.length === 0) return;
+    const { names } = this.#hooks;
+    this.#record({ kind: "recover", messages: this.#messages.map((message) => names.at(message)) });
   }
 
   install(view: GroupView): void {
@@ -207,9 +222,12 @@ export class Counter implements Application {
       if (payload === undefined) continue;
       const message = wordAt(payload, 0);
       this.delivered++;
+      if (this.#hooks.durable === true) this.#messages.push(message);
       if (packet.flavour === FIFO) add(this.#fifo, point.sender, message);
       else if (packet.flavour === CAUSAL) add(this.#causal, point.sender, message);
       else this.#total = mix(this.#total, message);
+      // What is delivered again, when the group is brought back, is told all together.
+      if (this.membership === undefined) continue;
       const { node, now, history, names } = this.#hooks;
       const { view, sender } = point;
       const group = this.#group;
@@ -245,13 +263,15 @@ export class Counter implements Application {
   }
 
   capture(): StateReader {
-    const text = JSON.stringify({ total: this.#total, fifo: [...this.#fifo], causal: [...this.#causal] });
+    const messages = this.#hooks.durable === true ? { messages: this.#messages } : {};
+    const text = JSON.stringify({ total: this.#total, fifo: [...this.#fifo], causal: [...this.#causal], ...messages });
+    const chunkBytes = this.#hooks.durable === true ? DURABLE_CHUNK_BYTES : CHUNK_BYTES;
     const bytes = Uint8Array.from(text, (letter) => letter.charCodeAt(0));
     let at = 0;
     return {
       read: (callback) => {
         const from = at;
-        at += CHUNK_BYTES;
+        at += chunkBytes;
         callback(from < bytes.length ? bytes.subarray(from, at) : undefined);
       },
       close: () => {},
@@ -265,10 +285,11 @@ export class Counter implements Application {
         text += String.fromCharCode(...bytes);
       },
       end: (callback) => {
-        const state = JSON.parse(text) as { total: number; fifo: [string, number][]; causal: [string, number][] };
+        const state = JSON.parse(text) as CounterState;
         this.#total = state.total;
         this.#fifo = new Map(state.fifo);
         this.#causal = new Map(state.causal);
+        this.#messages = state.messages ?? [];
         callback(undefined);
       },
     };

@@ -204,6 +204,8 @@ class Scene {
         return `${shortMessage(event.query)}←${this.nameOf(event.member)} ${event.status}`;
       case "query-end":
         return `?${shortMessage(event.query)} ${event.outcome}`;
+      case "recover":
+        return `↻ ${event.messages.length}`;
       case "state":
         return `${event.loaded ? "⇩" : "≡"} ${event.view} ${event.digest}`;
       case "end":

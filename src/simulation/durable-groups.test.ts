@@ -1,6 +1,8 @@
 /** Durable groups on simulated disks: what was safe outlives all members of the group. */
 import { describe, expect, test } from "vitest";
-import { SAFE, TOTAL } from "../wire/packet.ts";
+import { Random } from "../base/random.ts";
+import { CAUSAL, FIFO, SAFE, TOTAL } from "../wire/packet.ts";
+import { check } from "./axioms/index.ts";
 import type { Counter } from "./counter.ts";
 import { World } from "./world.ts";
 
@@ -125,5 +127,38 @@ describe("a durable group", () => {
     expect(join(world, "b").digest()).toBe(before);
     world.run(2000);
     expect(other.digest()).toBe(before);
+  });
+
+  test("keeps what was safe or flushed, once and in order, whoever fails when", { timeout: 60_000 }, () => {
+    let recoveries = 0;
+    for (let seed = 1; seed <= 60; seed++) {
+      const world = cluster("abc", seed);
+      const random = new Random(seed, 3);
+      const members = new Map([..."abc"].map((name) => [name, join(world, name)]));
+      for (let round = 0; round < 4; round++) {
+        for (let step = 0; step < 60; step++) {
+          const member = members.get(random.pick(["a", "b", "c"]));
+          for (let count = random.below(4); count > 0; count--) member?.send(random.pick([FIFO, CAUSAL, TOTAL, SAFE, SAFE]));
+          if (random.chance(0.05)) member?.flush();
+          world.run(random.pick([0.3, 1, 5]));
+        }
+        // Together, or one after another with the others going on meanwhile.
+        const names = random.chance(0.5) ? ["a", "b", "c"] : [random.pick(["a", "b", "c"])];
+        for (const name of names) world.crash(name);
+        world.run(random.pick([100, 5000]));
+        for (const name of names) world.start(name);
+        expect(world.runUntilTrue(() => world.running.every(({ status }) => status === "primary"), 30_000)).toBe(true);
+        for (const name of random.chance(0.5) ? names : names.toReversed()) members.set(name, world.join(name, "g"));
+        const isIn = (): boolean => [...members.values()].every(({ view }) => view.members.length === 3);
+        expect(world.runUntilTrue(isIn, 30_000)).toBe(true);
+      }
+      world.run(2000);
+      const digests = new Set([...members.values()].map((member) => member.digest()));
+      expect(digests.size).toBe(1);
+      // Acceptors go on under other names after a restart, which M3 does not know yet.
+      expect(check(world.history).filter(({ property }) => property !== "M3")).toEqual([]);
+      recoveries += world.history.filter(({ kind }) => kind === "recover").length;
+    }
+    expect(recoveries).toBeGreaterThan(10);
   });
 });

@@ -138,6 +138,8 @@ export class Narrator {
         return `${this.#group(event.group)} ${this.message(event.query)} ends: ${event.outcome}`;
       case "end":
         return `${this.#group(event.group)} is over: ${event.why}`;
+      case "recover":
+        return `${this.#group(event.group)} is brought back with ${event.messages.length} messages`;
       case "state":
         return event.loaded ? `${this.#group(event.group)} begins with the state of view ${event.view}` : undefined;
       case "accept":

@@ -230,6 +230,7 @@ export class World {
       now: () => this.now,
       history: this.record,
       names: this.#names,
+      durable: this.#options.durable === true,
       ...(this.#options.slowAfterMs === undefined ? {} : { slowAfterMs: this.#options.slowAfterMs }),
       joined: () => {},
       ended: () => {

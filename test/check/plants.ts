@@ -141,7 +141,28 @@ export const PLANTS: { readonly [P in Property]: Plant } = {
         digest: "planted",
       }),
     ),
+  /** A group is brought back without anything. */
+  R1: (history) => broughtBack(history, () => []),
+  /** A message is applied twice. */
+  R2: (history) => broughtBack(history, (messages) => [...messages, ...messages]),
+  /** The order is another one. */
+  R3: (history) => broughtBack(history, (messages) => messages.toReversed()),
 };
+
+/** At the end the member that has delivered the first safe message brings its group back, with some of what it had delivered. */
+function broughtBack(
+  history: History,
+  messagesOf: (delivered: readonly string[]) => readonly string[],
+): History | undefined {
+  const safe = history.find((event): event is Of<"deliver"> => event.kind === "deliver" && event.flavour === "safe");
+  if (safe === undefined) return undefined;
+  const { node, group } = safe;
+  const delivered = history.flatMap((event) =>
+    event.kind === "deliver" && event.node === node && event.group === group ? event.message : [],
+  );
+  const at = history.at(-1)?.at ?? 0;
+  return [...history, { kind: "recover", at, node, group, messages: messagesOf(delivered) }];
+}
 
 function changed<Kind extends HistoryEvent["kind"]>(
   history: History,

@@ -90,6 +90,13 @@ function add(run: Run, event: HistoryEvent, index: number): void {
     case "query-end":
       queryOf(run, event.query).ends.push({ event: index, end: event });
       return;
+    case "recover":
+      run.recoveries.push({
+        event: index,
+        member: memberOf(run, event.node, event.group),
+        messages: event.messages,
+      });
+      return;
     case "state": {
       const member = memberOf(run, event.node, event.group);
       const record = { event: index, member, view: event.view, digest: event.digest, loaded: event.loaded };

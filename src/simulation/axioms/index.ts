@@ -9,6 +9,7 @@ import { membershipCheckers } from "./membership.ts";
 import { multicastCheckers } from "./multicast.ts";
 import { orderCheckers } from "./order.ts";
 import { queryCheckers } from "./query.ts";
+import { recoveryCheckers } from "./recovery.ts";
 import type { CheckOptions } from "./run.ts";
 import { stateCheckers } from "./state.ts";
 import type { Checker, Violation } from "./violation.ts";
@@ -24,6 +25,7 @@ export const CHECKERS: readonly Checker[] = [
   ...flushCheckers,
   ...queryCheckers,
   ...stateCheckers,
+  ...recoveryCheckers,
 ];
 
 /** All violations in a history, in the order of the events at which the promises were broken. */

@@ -307,6 +307,14 @@ export interface StateRecord {
   readonly loaded: boolean;
 }
 
+/** A node has brought a durable group back from its disk. */
+export interface Recovered {
+  readonly event: number;
+  readonly member: Member;
+  /** The names of all messages that its state contains, in the order in which it delivered them. */
+  readonly messages: readonly string[];
+}
+
 export interface CheckOptions {
   /**
    * The history ends after all faults were healed and the run has settled: nothing is under way, and nodes that the
@@ -329,6 +337,7 @@ export class Run {
   readonly deliveries: Delivery[] = [];
   readonly stays: Stay[] = [];
   readonly states: StateRecord[] = [];
+  readonly recoveries: Recovered[] = [];
   readonly queries: Query[] = [];
   readonly flushes: Flush[] = [];
   /** Ends of flushes that never began. */

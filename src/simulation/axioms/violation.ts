@@ -22,7 +22,10 @@ export type Property =
   | "F2"
   | "Q1"
   | "Q2"
-  | "ST1";
+  | "ST1"
+  | "R1"
+  | "R2"
+  | "R3";
 
 /** A place where a history does not keep a promise of the model. */
 export interface Violation {
