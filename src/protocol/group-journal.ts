@@ -10,9 +10,6 @@ import type { JournalRecord } from "./journal-records.ts";
 import type { ReplayEnd } from "./replay.ts";
 import type { GroupView, NodeId } from "./view.ts";
 
-/** A checkpoint is due when the records since the last one have so many bytes, and twice those of its state. */
-const RECORD_BYTES_MIN = 64 * 1024 * 1024;
-
 interface Checkpoint {
   readonly view: number;
   /** Where the epoch begins, and how many bytes of records lay before it. */
@@ -30,7 +27,7 @@ export class GroupJournal {
   readonly #group: number;
   readonly #name: string;
   readonly #self: NodeId;
-  readonly #bytesMin: number;
+  readonly #bytesMax: number;
   #began = 0;
   #remains: Remains | undefined;
   /** Bytes of records so far, and as far as the newest complete checkpoint makes them unneeded. */
@@ -39,13 +36,13 @@ export class GroupJournal {
   #stateBytes = 0;
   #open: Checkpoint | undefined;
 
-  constructor(journal: Journal, group: number, name: string, self: NodeId, bytesMin = RECORD_BYTES_MIN) {
+  constructor(journal: Journal, group: number, name: string, self: NodeId, bytesMax: number) {
     this.durable = journal.durable;
     this.#journal = journal;
     this.#group = group;
     this.#name = name;
     this.#self = self;
-    this.#bytesMin = bytesMin;
+    this.#bytesMax = bytesMax;
   }
 
   /** Whether the disk keeps up. */
@@ -55,7 +52,7 @@ export class GroupJournal {
 
   /** Whether so much was recorded since the last checkpoint that another one is wanted, and none is under way. */
   get isLong(): boolean {
-    return this.#open === undefined && this.#bytes - this.#covered >= Math.max(this.#bytesMin, this.#stateBytes * 2);
+    return this.#open === undefined && this.#bytes - this.#covered >= Math.max(this.#bytesMax, this.#stateBytes * 2);
   }
 
   write(record: JournalRecord): void {

@@ -40,6 +40,8 @@ export interface Bounds {
   readonly chunksMax: number;
   /** In a view of at most so many members everybody tells everybody what it holds; in a larger one the sequencer relays it. */
   readonly rowsToAllMax: number;
+  /** A durable group writes a checkpoint after so many bytes of records, or twice those of its state if that is more. */
+  readonly recordBytesMax: number;
 }
 
 export const BOUNDS: Bounds = {
@@ -48,4 +50,5 @@ export const BOUNDS: Bounds = {
   joinerBytesMax: 64 * 1024 * 1024,
   chunksMax: 8,
   rowsToAllMax: 8,
+  recordBytesMax: 64 * 1024 * 1024,
 };

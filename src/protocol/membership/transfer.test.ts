@@ -17,7 +17,7 @@ describe("a transfer", () => {
       fc.property(fc.nat(12), fc.infiniteStream(fc.nat(2)), (count, dice) => {
         const effects = new Effects();
         const donation = new Donation(1, joiner, 5, CHUNKS_MAX, effects);
-        const loading = new Loading(1, donor, 5, new GroupJournal(VOLATILE, 1, "g", joiner), effects);
+        const loading = new Loading(1, donor, 5, new GroupJournal(VOLATILE, 1, "g", joiner, 1e6), effects);
         const chunks = Array.from({ length: count }, (_, index) => Uint8Array.from([index]));
         const underWay: Parameters<Loading["receive"]>[0][] = [];
         const credits: number[] = [];
@@ -59,13 +59,13 @@ describe("a transfer", () => {
   test("begins with the capture, and with the load at the joiner", () => {
     const effects = new Effects();
     new Donation(1, joiner, 5, CHUNKS_MAX, effects);
-    new Loading(1, donor, 5, new GroupJournal(VOLATILE, 1, "g", joiner), effects);
+    new Loading(1, donor, 5, new GroupJournal(VOLATILE, 1, "g", joiner, 1e6), effects);
     expect(effects.take().map(({ kind }) => kind)).toEqual(["capture", "pull", "load"]);
   });
 
   test("chunks of another transfer, out of order or twice, are dropped", () => {
     const effects = new Effects();
-    const loading = new Loading(1, donor, 5, new GroupJournal(VOLATILE, 1, "g", joiner), effects);
+    const loading = new Loading(1, donor, 5, new GroupJournal(VOLATILE, 1, "g", joiner, 1e6), effects);
     const chunk = { kind: "stateChunk", group: 1, view: 5, index: 0, chunk: new Uint8Array(1), last: false } as const;
     effects.take();
     loading.receive({ ...chunk, view: 4 });
