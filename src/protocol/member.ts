@@ -125,7 +125,13 @@ export class Member implements FlushHost {
     this.#effects = effects;
     this.#outgoing = new Outgoing(options.bounds.queueBytesMax);
     this.#queries = new Queries(options.group, effects);
-    this.journal = new GroupJournal(options.journal, options.group, options.name, options.self, options.bounds.recordBytesMax);
+    this.journal = new GroupJournal(
+      options.journal,
+      options.group,
+      options.name,
+      options.self,
+      options.bounds.recordBytesMax,
+    );
     this.#flush = new Flush(this, effects);
     this.#laggards = new Laggards(options.timing.heartbeatMs);
   }

@@ -160,7 +160,8 @@ describe("a durable group", () => {
       for (let round = 0; round < 4; round++) {
         for (let step = 0; step < 60; step++) {
           const member = members.get(random.pick(["a", "b", "c"]));
-          for (let count = random.below(4); count > 0; count--) member?.send(random.pick([FIFO, CAUSAL, TOTAL, SAFE, SAFE]));
+          for (let count = random.below(4); count > 0; count--)
+            member?.send(random.pick([FIFO, CAUSAL, TOTAL, SAFE, SAFE]));
           if (random.chance(0.05)) member?.flush();
           world.run(random.pick([0.3, 1, 5]));
         }
