@@ -132,14 +132,15 @@ export type HistoryEvent =
       readonly loaded: boolean;
     }
   /**
-   * The node has brought the group back from its disk after all members had failed. `messages` are all that its state
-   * contains, in the order in which they were delivered.
+   * The node has brought the group back from its disk after all members had failed, up to the end of view `view`.
+   * `messages` are all that its state contains, in the order in which they were delivered.
    */
   | {
       readonly kind: "recover";
       readonly at: number;
       readonly node: NodeId;
       readonly group: string;
+      readonly view: number;
       readonly messages: readonly string[];
     }
   /** The group was left in good order by this member, or ended for it (`lost`, `excluded`). */

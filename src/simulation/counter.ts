@@ -196,7 +196,11 @@ export class Counter implements Application {
     this.#group = historyName(membership.name, membership.group);
     if (this.revisited.length === 0) return;
     const { names } = this.#hooks;
-    this.#record({ kind: "recover", messages: this.#messages.map((message) => names.at(message)) });
+    this.#record({
+      kind: "recover",
+      view: this.revisited.at(-1) ?? 0,
+      messages: this.#messages.map((message) => names.at(message)),
+    });
   }
 
   install(view: GroupView): void {

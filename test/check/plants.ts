@@ -161,7 +161,7 @@ function broughtBack(
     event.kind === "deliver" && event.node === node && event.group === group ? event.message : [],
   );
   const at = history.at(-1)?.at ?? 0;
-  return [...history, { kind: "recover", at, node, group, messages: messagesOf(delivered) }];
+  return [...history, { kind: "recover", at, node, group, view: 1_000_000, messages: messagesOf(delivered) }];
 }
 
 function changed<Kind extends HistoryEvent["kind"]>(

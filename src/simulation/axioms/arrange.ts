@@ -94,6 +94,7 @@ function add(run: Run, event: HistoryEvent, index: number): void {
       run.recoveries.push({
         event: index,
         member: memberOf(run, event.node, event.group),
+        view: event.view,
         messages: event.messages,
       });
       return;

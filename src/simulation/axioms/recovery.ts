@@ -26,21 +26,20 @@ export const recoveryCheckers: readonly Checker[] = [
 function checkDurability(run: Run): Violation[] {
   const found = new Findings("R1", run);
   for (const recovered of run.recoveries) {
-    const { event, member, messages } = recovered;
+    const { event, member, view, messages } = recovered;
     const held = new Set(messages);
     const miss = (name: string, why: string): void => {
       if (held.has(name)) return;
       found.add(event, `${member.node.id} brought ${member.group.name} back without ${name}, ${why}`, member.node.id);
     };
-    for (const { event: at, message, flavour, member: by } of run.deliveries) {
-      if (at < event && by.group === member.group && flavour === "safe")
+    for (const { view: number, message, flavour, member: by } of run.deliveries) {
+      if (number <= view && by.group === member.group && flavour === "safe")
         miss(message.name, `which ${by.node.id} had delivered as safe`);
     }
     for (const flush of run.flushes) {
-      if (!flush.held || flush.endedAt > event || flush.member.group !== member.group || flush.copies !== undefined)
-        continue;
+      if (!flush.held || flush.member.group !== member.group || flush.copies !== undefined) continue;
       for (const message of coveredBy(run, flush.member, flush.beganAt))
-        miss(message.name, `which the flush ${flush.name} had covered`);
+        if ((message.stream?.view.number ?? 0) <= view) miss(message.name, `which the flush ${flush.name} had covered`);
     }
   }
   return found.violations;
@@ -70,13 +69,13 @@ function checkOnce(run: Run): Violation[] {
 
 function checkOrder(run: Run): Violation[] {
   const found = new Findings("R3", run);
-  for (const { event, member, messages } of run.recoveries) {
+  for (const { event, member, view, messages } of run.recoveries) {
     const flavour = (name: string): string | undefined => run.messages.get(name)?.stream?.flavour;
     const ordered = messages.filter((name) => flavour(name) === "safe" || flavour(name) === "total");
     const places = new Map(ordered.map((name, place) => [name, place]));
     for (const stay of run.stays) {
-      if (stay.member.group !== member.group || stay.installedAt > event) continue;
-      const wrong = firstMisplaced(provenBefore(stay, event), places);
+      if (stay.member.group !== member.group || stay.view.number > view) continue;
+      const wrong = firstMisplaced(proven(stay), places);
       if (wrong === undefined) continue;
       const where = `${wrong.message.name} stands elsewhere than in the order in which ${stay.node.id} delivered it`;
       found.add(event, `after ${member.node.id} brought ${member.group.name} back, ${where}`, member.node.id);
@@ -86,9 +85,8 @@ function checkOrder(run: Run): Violation[] {
 }
 
 /** The ordered messages of a stay up to its last safe one: that proves that all held the order up to it. */
-function provenBefore({ ordered }: Stay, event: number): Delivery[] {
-  const before = ordered.filter((delivery) => delivery.event < event);
-  return before.slice(0, before.findLastIndex(({ flavour }) => flavour === "safe") + 1);
+function proven({ ordered }: Stay): Delivery[] {
+  return ordered.slice(0, ordered.findLastIndex(({ flavour }) => flavour === "safe") + 1);
 }
 
 function firstMisplaced(deliveries: readonly Delivery[], places: ReadonlyMap<string, number>): Delivery | undefined {

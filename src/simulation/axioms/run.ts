@@ -311,6 +311,8 @@ export interface StateRecord {
 export interface Recovered {
   readonly event: number;
   readonly member: Member;
+  /** The last view of which something was brought back. */
+  readonly view: number;
   /** The names of all messages that its state contains, in the order in which it delivered them. */
   readonly messages: readonly string[];
 }
