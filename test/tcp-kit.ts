@@ -122,6 +122,10 @@ export class RecordingSink implements NetworkSink {
     this.#check();
   }
 
+  datagram(from: NodeId, frame: Uint8Array): void {
+    this.frame(from, frame, undefined);
+  }
+
   alive(id: NodeId, stalledMs: number): void {
     this.#tell({ kind: "alive", id, stalledMs });
   }
@@ -152,7 +156,12 @@ export async function startNode(id: NodeId, options: TcpOptions = {}): Promise<T
   const sink = new RecordingSink(id);
   const network = await TcpNetwork.listen(options);
   sink.network = network;
-  sink.record = { ...sink.record, address: network.address, livenessPort: options.liveness?.port ?? 0 };
+  sink.record = {
+    ...sink.record,
+    address: network.address,
+    livenessPort: options.liveness?.port ?? 0,
+    features: network.features,
+  };
   network.start(sink);
   return { sink, network };
 }

@@ -9,7 +9,7 @@ import { decodeValue, encodeValue, Unencodable } from "./codec.ts";
 import type { Operation } from "./define.ts";
 import { isThenable } from "./diagnostics.ts";
 import { CoterieError, describe } from "./errors.ts";
-import { RAW } from "./message.ts";
+import { AS_BYTES } from "./message.ts";
 
 export interface Body {
   /** The tag's bits for the operation and for how the body is written. */
@@ -22,7 +22,7 @@ export function encodeArguments(operation: Operation, given: readonly unknown[],
   const args = operation.schema === undefined ? given : validated(operation, operation.schema, given, group);
   if (args instanceof CoterieError) return args;
   const first = args[0];
-  if (args.length === 1 && first instanceof Uint8Array) return { tag: operation.opcode | RAW, bytes: first };
+  if (args.length === 1 && first instanceof Uint8Array) return { tag: operation.opcode | AS_BYTES, bytes: first };
   const bytes = encodeValue(args);
   if (!(bytes instanceof Unencodable)) return { tag: operation.opcode, bytes };
   const [, index, problem] = /^\[(\d+)\](.*)$/s.exec(bytes.problem) ?? ["", "0", bytes.problem];
@@ -32,7 +32,7 @@ export function encodeArguments(operation: Operation, given: readonly unknown[],
 
 /** The arguments in the body of a message with this tag, or undefined when it holds none. */
 export function argumentsIn(tag: number, bytes: Uint8Array, from: number, to: number): readonly unknown[] | undefined {
-  if ((tag & RAW) !== 0) return [copyOf(bytes, from, to)];
+  if ((tag & AS_BYTES) !== 0) return [copyOf(bytes, from, to)];
   const value = decodeValue(bytes, from, to);
   return Array.isArray(value) ? value : undefined;
 }

@@ -4,11 +4,11 @@
  * but bytes goes straight to the protocol.
  */
 import type { NodeId } from "../protocol/view.ts";
-import { CAUSAL, FIFO, SAFE, TOTAL } from "../wire/packet.ts";
+import { CAUSAL, FIFO, RAW, SAFE, TOTAL } from "../wire/packet.ts";
 import { encodeArguments } from "./arguments.ts";
 import type { CompiledDefinition, Operation } from "./define.ts";
 import { CoterieError, OutcomeUnknownError } from "./errors.ts";
-import { AUDIENCE, type Audience, audienceOf, payloadOf, RAW } from "./message.ts";
+import { AS_BYTES, AUDIENCE, type Audience, audienceOf, payloadOf, RAW_BODY_BYTES_MAX } from "./message.ts";
 import type { Waiting } from "./outbox.ts";
 import { Pending } from "./pending.ts";
 import { abortedBy, type Question, refusedBySignal, tooLarge } from "./questions.ts";
@@ -39,6 +39,7 @@ export type QueryMethods = Readonly<Record<string, QueryMethod>>;
 export class Calls {
   readonly #replica: Replica;
   readonly #scope: Scope;
+  #rawSend: SendMethods | undefined;
   #send: SendMethods | undefined;
   #causalSend: SendMethods | undefined;
   #orderedSend: SendMethods | undefined;
@@ -47,6 +48,11 @@ export class Calls {
   constructor(replica: Replica, scope: Scope) {
     this.#replica = replica;
     this.#scope = scope;
+  }
+
+  get rawSend(): SendMethods {
+    this.#rawSend ??= sendMethods(this.#replica, this.#scope, RAW);
+    return this.#rawSend;
   }
 
   get send(): SendMethods {
@@ -158,10 +164,10 @@ function sendBytes(
   bytes: Uint8Array,
   call: Pending<unknown> | undefined,
 ): Waiting | CoterieError | undefined {
-  const { definition, outbox } = replica;
-  if (bytes.length > definition.maxMessageBytes)
-    return tooLarge(operation, bytes.length, definition.maxMessageBytes, definition.name);
-  return outbox.send(flavour, operation.opcode | RAW, bytes, call);
+  const { definition } = replica;
+  const bytesMax = bytesMaxOf(definition, flavour);
+  if (bytes.length > bytesMax) return tooLarge(operation, bytes.length, bytesMax, definition.name);
+  return hand(replica, flavour, operation.opcode | AS_BYTES, bytes, call);
 }
 
 function sendEncoded(
@@ -172,15 +178,31 @@ function sendEncoded(
   args: readonly unknown[],
   call: Pending<unknown> | undefined,
 ): Waiting | CoterieError | undefined {
-  const { name: group, maxMessageBytes } = replica.definition;
+  const { definition } = replica;
+  const { name: group } = definition;
   const refusal = replica.outbox.refusal ?? refusedBySignal(scope.signal, operation.name, group);
   if (refusal !== undefined) return refusal;
   const body = encodeArguments(operation, args, group);
   if (body instanceof CoterieError) return body;
-  if (body.bytes.length > maxMessageBytes) return tooLarge(operation, body.bytes.length, maxMessageBytes, group);
+  const bytesMax = bytesMaxOf(definition, flavour);
+  if (body.bytes.length > bytesMax) return tooLarge(operation, body.bytes.length, bytesMax, group);
   const { audience } = scope;
-  if (audience === undefined) return replica.outbox.send(flavour, body.tag, body.bytes, call);
-  return replica.outbox.send(flavour, body.tag | AUDIENCE, payloadOf(undefined, audience, body.bytes), call);
+  if (audience === undefined) return hand(replica, flavour, body.tag, body.bytes, call);
+  return hand(replica, flavour, body.tag | AUDIENCE, payloadOf(undefined, audience, body.bytes), call);
+}
+
+function bytesMaxOf({ maxMessageBytes }: CompiledDefinition, flavour: number): number {
+  return flavour === RAW ? Math.min(maxMessageBytes, RAW_BODY_BYTES_MAX) : maxMessageBytes;
+}
+
+function hand(
+  { outbox }: Replica,
+  flavour: number,
+  tag: number,
+  payload: Uint8Array,
+  call: Pending<unknown> | undefined,
+): Waiting | CoterieError | undefined {
+  return flavour === RAW ? outbox.sendRaw(tag, payload, call) : outbox.send(flavour, tag, payload, call);
 }
 
 /** A signal takes a call back while it waits for room; after that, it only stops the caller's waiting. */
@@ -224,4 +246,8 @@ function checkQuery(definition: CompiledDefinition, wanted: Wanted, options: Que
   if (onTimeout !== undefined && !TIMEOUT_ACTIONS.includes(onTimeout)) {
     refuse(`\`onTimeout\` is none of ${TIMEOUT_ACTIONS.join(", ")}`);
   }
+  if (order !== "raw") return;
+  // A raw message may get lost: that proves nothing about the member that has not got it.
+  if (timeoutMs === undefined) refuse('`order: "raw"` needs `timeoutMs`, because the question may get lost');
+  if (onTimeout === "suspect") refuse('`order: "raw"` does not go with `onTimeout: "suspect"`: nobody is to blame');
 }

@@ -3,11 +3,12 @@
  * updates run one at a time and to their end; it is also where the state lives. A query's context is its own, because a
  * query may wait and look again.
  *
- * `random()` is seeded by the message's place (group, view, sender, flavour, index), so it is the same at every replica.
+ * `random()` is seeded by the message's place (group, view, sender, flavour, index), so it is the same at every replica. A
+ * raw message finds replicas in different views, so its place has none.
  */
 import { hashString, Random } from "../base/random.ts";
 import type { GroupView, NodeId } from "../protocol/view.ts";
-import { SAFE, TOTAL } from "../wire/packet.ts";
+import { RAW, SAFE, TOTAL } from "../wire/packet.ts";
 import type { NullReply, Position, QueryContext, UpdateContext, ViewContext } from "./operations.ts";
 
 const NOBODY: GroupView = { number: 0, members: [], synced: [] };
@@ -110,7 +111,8 @@ function generatorOf(place: {
   readonly flavour: number;
   readonly index: number;
 }): Random {
-  return new Random(place.group, place.view.number, hashString(place.sender), place.flavour, place.index);
+  const view = place.flavour === RAW ? 0 : place.view.number;
+  return new Random(place.group, view, hashString(place.sender), place.flavour, place.index);
 }
 
 /** The context of `onView`; the state is the replica's own. */

@@ -11,7 +11,7 @@
  */
 import type { GroupView } from "../protocol/view.ts";
 import type { DeliveryPoint, Membership } from "../runtime/application.ts";
-import { MessageCursor, type Packet } from "../wire/packet.ts";
+import { MessageCursor, type Packet, RAW } from "../wire/packet.ts";
 import { Answers } from "./answers.ts";
 import { argumentsIn } from "./arguments.ts";
 import { type BatchHandler, LiveBatch } from "./batch.ts";
@@ -20,7 +20,7 @@ import { LiveUpdateContext } from "./contexts.ts";
 import type { CompiledDefinition, Operation } from "./define.ts";
 import { type Diagnostics, isThenable } from "./diagnostics.ts";
 import { CoterieError, describe, type ErrorCode } from "./errors.ts";
-import { ENVELOPE_BYTES_MAX, type Envelope, OPERATION_MASK, openMessage, QUERY, RAW } from "./message.ts";
+import { AS_BYTES, ENVELOPE_BYTES_MAX, type Envelope, OPERATION_MASK, openMessage, QUERY } from "./message.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Questions } from "./questions.ts";
 import { Reassembly } from "./reassembly.ts";
@@ -80,9 +80,10 @@ export class Deliveries {
     const { updates } = this.#definition;
     const cursor = new MessageCursor(packet);
     let copy: ArrayBuffer | undefined;
-    for (let place = 0; cursor.next(); place++) {
+    let place = 0;
+    for (; cursor.next(); place++) {
       const { tag, from, length } = cursor;
-      const update = (tag & ~OPERATION_MASK) === RAW ? updates[tag & OPERATION_MASK] : undefined;
+      const update = (tag & ~OPERATION_MASK) === AS_BYTES ? updates[tag & OPERATION_MASK] : undefined;
       if (update?.batch !== undefined) {
         place += this.#updateBatch(update, update.batch, packet, cursor, place, own) - 1;
         context.index++;
@@ -100,6 +101,7 @@ export class Deliveries {
       }
       context.index++;
     }
+    if (flavour === RAW && !own) this.#diagnostics.counters.rawReceived += place;
     if (cursor.malformed) this.#malformed(`a packet of ${sender}`);
   }
 

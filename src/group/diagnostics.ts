@@ -25,6 +25,12 @@ export interface GroupCounters {
   delivered: number;
   /** Calls handed to the protocol. */
   sent: number;
+  /** Raw messages among these. */
+  rawSent: number;
+  /** Raw messages of others that were delivered here. */
+  rawReceived: number;
+  /** Raw messages that were dropped here: one's own, counted for each member that they did not leave for, and others'. */
+  rawDropped: number;
   /** Calls that had to wait in this member's own queue. */
   queued: number;
   /** Calls refused because that queue was full. */
@@ -63,6 +69,9 @@ export class Diagnostics {
   readonly counters: GroupCounters = {
     delivered: 0,
     sent: 0,
+    rawSent: 0,
+    rawReceived: 0,
+    rawDropped: 0,
     queued: 0,
     overloaded: 0,
     malformed: 0,

@@ -43,12 +43,13 @@ export const ERROR_CODES = {
     retryable: false,
   },
   "message-too-large": {
-    meaning: "One message would be longer than `maxMessageBytes` of the definition.",
+    meaning: "One message would be longer than `maxMessageBytes` of the definition, or than a raw message may be.",
     remedy: "Split it, raise `maxMessageBytes` at all members, or pass a reference to data that travels elsewhere.",
     retryable: false,
   },
   overloaded: {
-    meaning: "More calls wait for room than may wait; members cannot take messages as fast as they are sent.",
+    meaning:
+      "More calls wait for room than may wait, or more raw messages were sent at once than may leave: members cannot take messages as fast as they are sent.",
     remedy: "Await the sends (that is the back-pressure) and send again later.",
     retryable: true,
   },
@@ -118,7 +119,8 @@ export const ERROR_CODES = {
   },
   blocked: {
     meaning: "The majority of the cluster is out of reach, so local state may be stale and nothing is delivered.",
-    remedy: 'Wait for `group.status` to be "active" and try again; sends and queries wait by themselves.',
+    remedy:
+      'Wait for `group.status` to be "active" and try again; sends and queries wait by themselves, but for raw ones.',
     retryable: true,
   },
   "already-member": {

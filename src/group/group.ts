@@ -12,6 +12,8 @@ import type {
   OptimisticSends,
   OptimisticSubsetSends,
   Queries,
+  RawSends,
+  RawSubsetSends,
   ReadContext,
   Shape,
   StableSends,
@@ -40,6 +42,12 @@ export interface MemberEvent {
 
 /** Calls to all members. Every send resolves when it was delivered here, with what the update returned here. */
 export interface GroupCalls<D extends Shape> {
+  /**
+   * Best effort, at most once, in no order and outside of views: it may reach some members, or none but this one. It never
+   * waits: what cannot leave now is dropped, which `counters` tell. Rejects with `blocked` or `overloaded` when it was dropped
+   * before anybody got it.
+   */
+  readonly rawSend: RawSends<D>;
   /** Reliable, in this sender's order. The cheapest; members may see the updates of different senders in different orders. */
   readonly send: OptimisticSends<D>;
   /**
@@ -67,6 +75,7 @@ export interface GroupCalls<D extends Shape> {
  * is delivered, and reports the others as having left.
  */
 export interface SubsetCalls<D extends Shape> {
+  readonly rawSend: RawSubsetSends<D>;
   readonly send: OptimisticSubsetSends<D>;
   readonly causalSend: OptimisticSubsetSends<D>;
   readonly orderedSend: OptimisticSubsetSends<D>;

@@ -70,6 +70,10 @@ export class GroupHandle implements ReplicaListener {
     return { ...this.#replica.diagnostics.counters };
   }
 
+  get rawSend() {
+    return this.#calls.rawSend;
+  }
+
   get send() {
     return this.#calls.send;
   }

@@ -3,25 +3,29 @@
  * the payload begins, so that a plain update of bytes is nothing but its bytes:
  *
  *     bits 0–15  operation: its position among the definition's updates, or queries, by name
- *     bit 16     RAW: the one argument is the rest of the payload, else it is the encoded array of arguments
+ *     bit 16     AS_BYTES: the one argument is the rest of the payload, else it is the encoded array of arguments
  *     bit 17     QUERY: the payload begins with the query's number, u32; answers go to the sender
  *     bit 18     AUDIENCE: then come the members that are meant, as `nodeIds`; others let the message pass
  *     bits 19–31 zero
  */
+import { RAW_BYTES_MAX } from "../protocol/raw.ts";
 import { type NodeId, nodeIds } from "../protocol/view.ts";
 import { encode } from "../wire/layout.ts";
 import { Reader } from "../wire/reader.ts";
 
 export const OPERATION_MASK = 0xffff;
-export const RAW = 0x1_0000;
+export const AS_BYTES = 0x1_0000;
 export const QUERY = 0x2_0000;
 export const AUDIENCE = 0x4_0000;
-const KNOWN = OPERATION_MASK | RAW | QUERY | AUDIENCE;
+const KNOWN = OPERATION_MASK | AS_BYTES | QUERY | AUDIENCE;
 
 const QUERY_BYTES = 4;
 
 /** Room for a query's number and an audience, on top of the longest body. */
 export const ENVELOPE_BYTES_MAX = 128 * 1024;
+
+/** The longest body of a raw message. */
+export const RAW_BODY_BYTES_MAX = RAW_BYTES_MAX - ENVELOPE_BYTES_MAX;
 
 /** The members a message is meant for, and those as bytes, made once for many messages. */
 export interface Audience {

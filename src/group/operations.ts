@@ -9,11 +9,12 @@ import type { Reply } from "./reply.ts";
 
 /** Where in the group's history an operation runs. */
 export interface Position {
-  /** The view's number. */
+  /** The view's number. Of a raw message: of this replica's view when it came, which may differ from others'. */
   readonly view: number;
   /**
    * The message's index in the view, from 0: in the view's total order for `orderedSend` and `safeSend`, among the
-   * sender's own otherwise.
+   * sender's own of this flavour otherwise. Of a raw message: a number that grows, with gaps, with every raw message of
+   * the sender, through all views; the same at every replica.
    */
   readonly index: number;
   /** Whose messages the index counts; undefined when it counts those of the view's total order. */
@@ -23,7 +24,7 @@ export interface Position {
 /** What an operation can see of the replica that it runs at. */
 export interface ReplicaContext<S> {
   readonly state: S;
-  /** The view in which the operation was sent and runs. */
+  /** The view in which the operation was sent and runs; of a raw one, this replica's view when it came. */
   readonly view: GroupView;
   /** This member's position in the view, from 0, the oldest; not the same at every replica. */
   readonly rank: number;
@@ -126,6 +127,11 @@ export type OptimisticSends<D extends Shape> = {
   readonly [K in keyof D["updates"]]: SendCall<ArgumentsOf<D["updates"][K]>, Optimistic<ResultOf<D["updates"][K]>>>;
 };
 
+/** Sends that may not reach everybody: a flush does not cover them, so their results cannot be made to stand. */
+export type RawSends<D extends Shape> = {
+  readonly [K in keyof D["updates"]]: SendCall<ArgumentsOf<D["updates"][K]>, ResultOf<D["updates"][K]>>;
+};
+
 /** Sends whose results stand. */
 export type StableSends<D extends Shape> = {
   readonly [K in keyof D["updates"]]: SendCall<ArgumentsOf<D["updates"][K]>, Stable<ResultOf<D["updates"][K]>>>;
@@ -137,6 +143,10 @@ export type OptimisticSubsetSends<D extends Shape> = {
     ArgumentsOf<D["updates"][K]>,
     Optimistic<ResultOf<D["updates"][K]> | undefined>
   >;
+};
+
+export type RawSubsetSends<D extends Shape> = {
+  readonly [K in keyof D["updates"]]: SendCall<ArgumentsOf<D["updates"][K]>, ResultOf<D["updates"][K]> | undefined>;
 };
 
 export type StableSubsetSends<D extends Shape> = {

@@ -3,11 +3,11 @@
  * which it took them, per flavour, so counting finds the call that a delivery answers, and a message that nobody waits for
  * costs nothing here. When the protocol has
  * no room, calls wait here, in order, up to a hard bound; beyond it they fail with `overloaded`. A flush, or leaving,
- * takes its turn among the calls that wait.
+ * takes its turn among the calls that wait. Raw messages never wait: they go at once, past those that do, or are dropped.
  */
 import { Deque } from "../base/deque.ts";
 import type { Membership } from "../runtime/application.ts";
-import { FLAVOURS } from "../wire/packet.ts";
+import { FLAVOURS, RAW } from "../wire/packet.ts";
 import { copyOf } from "./bytes.ts";
 import type { Diagnostics } from "./diagnostics.ts";
 import { CoterieError, OutcomeUnknownError } from "./errors.ts";
@@ -131,6 +131,33 @@ export class Outbox {
     this.#waitingBytes += payload.length;
     this.#diagnostics.counters.queued++;
     return waiting;
+  }
+
+  /** Sends one raw message now, or returns why it was dropped. */
+  sendRaw(tag: number, payload: Uint8Array, call: Pending<unknown> | undefined): CoterieError | undefined {
+    const membership = this.#membership;
+    if (membership === undefined || this.#refusal !== undefined) return this.#refusal ?? notOpen();
+    const outcome = membership.sendRaw(tag, payload);
+    const { counters } = this.#diagnostics;
+    if (outcome === "sent") {
+      counters.sent++;
+      counters.rawSent++;
+      this.#underwayOf(RAW).taken(call);
+      return undefined;
+    }
+    counters.rawDropped++;
+    if (outcome === "full") counters.overloaded++;
+    const place = { group: membership.name, view: membership.view.number };
+    if (outcome === "blocked")
+      return new CoterieError("blocked", "a raw message does not wait, and was dropped", place);
+    if (outcome === "over") return new CoterieError("left", "the membership ends", place);
+    return new CoterieError("overloaded", "more raw messages than may leave in one turn of the event loop", place);
+  }
+
+  /** The first raw messages that are under way, so many, were dropped before anybody got them. */
+  rawUnsent(messages: number, error: CoterieError): void {
+    this.#diagnostics.counters.rawDropped += messages;
+    for (let count = messages; count > 0; count--) this.#underwayOf(RAW).delivered()?.fail(error, this.#diagnostics);
   }
 
   /** Does something once all calls made so far are with the protocol; never, if the membership ends before. */

@@ -1,7 +1,8 @@
 /**
  * The queries that this member has asked and that have not ended. A query ends when it has as many values as were
  * wanted, when everybody who was asked has answered or left (Q1), when its time is up, or at the first abort. Who is
- * asked is settled where the query is delivered: the members of that view, or those of them that are the audience.
+ * asked is settled where the query is delivered: the members of that view, or those of them that are the audience. A raw
+ * query may not reach them; so it always has a time-out.
  */
 import type { GroupView, NodeId } from "../protocol/view.ts";
 import type { Membership, ReplyStatus } from "../runtime/application.ts";
@@ -11,7 +12,7 @@ import { decodeValue, MALFORMED } from "./codec.ts";
 import type { Operation } from "./define.ts";
 import type { Diagnostics } from "./diagnostics.ts";
 import { CoterieError } from "./errors.ts";
-import { AUDIENCE, type Audience, payloadOf, QUERY } from "./message.ts";
+import { AUDIENCE, type Audience, payloadOf, QUERY, RAW_BODY_BYTES_MAX } from "./message.ts";
 import type { Outbox, Waiting } from "./outbox.ts";
 import { Pending } from "./pending.ts";
 import type { Recorder } from "./recorder.ts";
@@ -132,10 +133,13 @@ export class Questions {
     this.#open.set(query, asked);
     this.#recorder?.asked(query, wanted);
     const tag = body.tag | QUERY | (audience === undefined ? 0 : AUDIENCE);
+    const bytesMax = options.order === "raw" ? Math.min(this.#bytesMax, RAW_BODY_BYTES_MAX) : this.#bytesMax;
     const sent =
-      body.bytes.length > this.#bytesMax
-        ? tooLarge(operation, body.bytes.length, this.#bytesMax, this.#group)
-        : this.#outbox.send(QUERY_ORDERS[options.order ?? "fifo"], tag, payload, undefined);
+      body.bytes.length > bytesMax
+        ? tooLarge(operation, body.bytes.length, bytesMax, this.#group)
+        : options.order === "raw"
+          ? this.#outbox.sendRaw(tag, payload, undefined)
+          : this.#outbox.send(QUERY_ORDERS[options.order ?? "fifo"], tag, payload, undefined);
     if (sent instanceof CoterieError) this.#reject(asked, sent, "rejected");
     else {
       asked.waiting = sent;

@@ -5,7 +5,7 @@
  */
 import type { FlushOutcome, HistoryEvent, HistoryFlavour, HistorySink } from "../protocol/history.ts";
 import type { GroupView, NodeId } from "../protocol/view.ts";
-import { FLAVOURS, MessageCursor, type Packet } from "../wire/packet.ts";
+import { FLAVOURS, MessageCursor, type Packet, RAW } from "../wire/packet.ts";
 import { openMessage, QUERY } from "./message.ts";
 import { ALL, MAJORITY, type Reply, type Wanted } from "./reply.ts";
 import { stateDigest } from "./state-digest.ts";
@@ -112,7 +112,9 @@ export class Recorder {
 }
 
 function idOf(packet: Packet, sender: NodeId, place: number, group: string): string {
-  return `${group}/${packet.epoch}/${sender}/${packet.seqno}.${place}`;
+  // Raw packets are numbered apart, through all views.
+  const epoch = packet.flavour === RAW ? "raw" : packet.epoch;
+  return `${group}/${epoch}/${sender}/${packet.seqno}.${place}`;
 }
 
 function flavourOf(packet: Packet): HistoryFlavour {

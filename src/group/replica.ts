@@ -193,6 +193,15 @@ export class Replica implements Application {
     this.recorder?.sent(packet, view);
   }
 
+  rawUnsent(messages: number): void {
+    const place = { group: this.definition.name, view: this.view.number };
+    this.outbox.rawUnsent(messages, new CoterieError("blocked", "the majority was lost before they left", place));
+  }
+
+  rawDropped(messages: number): void {
+    this.diagnostics.counters.rawDropped += messages;
+  }
+
   room(): void {
     this.outbox.room();
   }

@@ -2,7 +2,7 @@
  * How the members answer a query, and how many answers its caller wants.
  */
 import type { NodeId } from "../protocol/view.ts";
-import { CAUSAL, FIFO, SAFE, TOTAL } from "../wire/packet.ts";
+import { CAUSAL, FIFO, RAW, SAFE, TOTAL } from "../wire/packet.ts";
 
 /** Every member that was asked. */
 export const ALL: unique symbol = Symbol("ALL");
@@ -33,7 +33,7 @@ export type Reply<R> =
     };
 
 /** Where a query may run in the order of messages, and the flavour that takes it there. */
-export const QUERY_ORDERS = { fifo: FIFO, causal: CAUSAL, ordered: TOTAL, safe: SAFE } as const;
+export const QUERY_ORDERS = { fifo: FIFO, causal: CAUSAL, ordered: TOTAL, safe: SAFE, raw: RAW } as const;
 
 export const TIMEOUT_ACTIONS = ["null", "abort", "suspect"] as const;
 
@@ -43,10 +43,14 @@ export interface QueryOptions {
   /**
    * Where the query runs in the order of messages: `fifo` (the default) after what the caller sent before; `causal` also
    * after all causal messages that the caller had delivered; `ordered` at the same point of the total order at every
-   * member; `safe` likewise, and once every member holds it.
+   * member; `safe` likewise, and once every member holds it. `raw` is outside of all orders, at once, and may not reach
+   * everybody: it needs `timeoutMs`, and its time-out blames nobody.
    */
   readonly order?: keyof typeof QUERY_ORDERS;
-  /** Gives up after so many milliseconds. Termination does not need it, unless a handler never settles. */
+  /**
+   * Gives up after so many milliseconds. Termination does not need it, unless a handler never settles or the order is
+   * `raw`.
+   */
   readonly timeoutMs?: number;
   /**
    * What a time-out does about the members that have not answered. `null` (the default): they have nothing to say; the

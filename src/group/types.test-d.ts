@@ -72,6 +72,9 @@ test("sends take the handler's arguments and resolve with its result", () => {
   >();
   expectTypeOf(group.orderedSend.count).parameters.toEqualTypeOf<[]>();
   expectTypeOf(group.send.count()).resolves.toEqualTypeOf<Optimistic<number>>();
+  expectTypeOf(group.rawSend.set).parameters.toEqualTypeOf<[name: string, price: number]>();
+  expectTypeOf(group.rawSend.count()).resolves.toEqualTypeOf<number>();
+  expectTypeOf(group.to("a").rawSend.count()).resolves.toEqualTypeOf<number | undefined>();
   expectTypeOf(group.causalSend.set).parameters.toEqualTypeOf<[name: string, price: number]>();
   expectTypeOf(group.causalSend.remove("a")).resolves.toEqualTypeOf<Optimistic<number | undefined>>();
   expectTypeOf(group.to("a").causalSend.count()).resolves.toEqualTypeOf<Optimistic<number | undefined>>();
@@ -149,6 +152,11 @@ test("what acts on the world refuses all that was not made stable", async () => 
     dispense(await early);
     dispense(await group.flush(await early));
   }
+  const raw = await group.rawSend.count();
+  // @ts-expect-error: a raw message may not get to anybody else
+  dispense(raw);
+  // @ts-expect-error: nor does a flush cover it
+  await group.flush(raw);
   const own = group.read(({ state }) => state.size);
   // @ts-expect-error: a local read may see what is not flushed
   dispense(own);

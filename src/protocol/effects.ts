@@ -12,16 +12,22 @@ import type { ClusterView, GroupView, NodeId, NodeRecord } from "./view.ts";
 
 /** Where in its group's history a packet is delivered; the same at every member. */
 export interface DeliveryPoint {
-  /** The view in which the packet was sent and is delivered. */
+  /** The view in which the packet was sent and is delivered; for a raw packet, in which it is delivered here. */
   readonly view: GroupView;
   readonly sender: NodeId;
   readonly own: boolean;
   /**
    * The index of the packet's first message: in the view's total order for total and safe packets, in the sender's
-   * fifo messages or its causal messages of this view otherwise.
+   * fifo messages or its causal messages of this view; for raw packets one that grows, with gaps, at their sender.
    */
   readonly index: number;
 }
+
+/**
+ * What becomes of a raw message: it is sent, or dropped because the primary partition is out of reach, because more was
+ * sent in this turn than may leave at once, or because the membership is over, or will be.
+ */
+export type RawOutcome = "sent" | "blocked" | "full" | "over";
 
 /** How a member's time in a group ended. */
 export type Ending = "left" | "excluded" | "lost" | "closed";
@@ -50,6 +56,12 @@ export type Effect =
   | { readonly kind: "persist"; readonly record: JournalRecord }
   /** Records below this position of the log are not needed any more. */
   | { readonly kind: "forget"; readonly below: number }
+  /** To whom it gets, if it gets there: nothing waits for it and nothing repeats it. */
+  | { readonly kind: "datagram"; readonly group: number; readonly to: readonly NodeId[]; readonly packet: Packet }
+  /** So many raw messages that this member sent in this turn were dropped before anybody got them. */
+  | { readonly kind: "rawUnsent"; readonly group: number; readonly messages: number }
+  /** So many raw messages of the group were dropped here, on their way to one member or from one. */
+  | { readonly kind: "rawDropped"; readonly group: number; readonly messages: number }
   | { readonly kind: "status"; readonly status: ClusterStatus; readonly detail: string }
   | { readonly kind: "cluster"; readonly view: ClusterView }
   | { readonly kind: "joinRefused"; readonly code: "name-taken" | "closing"; readonly detail: string }

@@ -1,7 +1,7 @@
 /** One membership: what it sends when, what its application is shown, and how it ends. */
 import { describe, expect, test } from "vitest";
 import { effectsOf, ids, packetOf, sentOf, textOf } from "../../test/protocol/kit.ts";
-import { FIFO, Packet, TOTAL } from "../wire/packet.ts";
+import { FIFO, Packet, RAW, TOTAL } from "../wire/packet.ts";
 import { type Effect, Effects } from "./effects.ts";
 import { VOLATILE } from "./journal.ts";
 import { Member, type MemberHost, type MemberOptions } from "./member.ts";
@@ -17,6 +17,7 @@ class Host implements MemberHost {
   readonly synced = new Set<NodeId>([a]);
   readonly asked: string[] = [];
   index = 1;
+  raws = 9;
   #now = 0;
 
   constructor(options: Partial<Omit<MemberOptions, "bounds">> & { readonly bounds?: Partial<Bounds> } = {}) {
@@ -60,6 +61,10 @@ class Host implements MemberHost {
 
   reportSlow(_group: number, target: number, member: NodeId, isSlow: boolean): void {
     this.asked.push(`${member} is ${isSlow ? "slow" : "not slow"} in ${target}`);
+  }
+
+  nextRaw(): number {
+    return this.raws++;
   }
 
   nextQuery(): number {
@@ -184,6 +189,68 @@ describe("a creator", () => {
     const host = new Host();
     lead(host, viewOf(2, [a, b]), { [b]: { admitted: 2, epoch: 0, row: [] } });
     expect(host.seen()).toEqual(["created", "capture b 2", "install 2"]);
+  });
+});
+
+describe("raw messages", () => {
+  const one = new Uint8Array(1);
+
+  test("leave at the end of the turn as datagrams to the others, and are delivered to oneself", () => {
+    const host = pair();
+    expect([host.member.sendRaw(0, one), host.member.sendRaw(0, one)]).toEqual(["sent", "sent"]);
+    const effects = host.turn();
+    expect(effectsOf(effects, "multicast")).toEqual([]);
+    expect(effectsOf(effects, "datagram").map(({ to, packet }) => [to, packet.count])).toEqual([[[b], 2]]);
+    const [delivery] = effectsOf(effects, "deliver");
+    expect(delivery?.point).toEqual({ view: viewOf(2, [a, b], [a, b]), sender: a, own: true, index: 9 * 256 });
+    host.member.sendRaw(0, one);
+    expect(effectsOf(host.turn(), "deliver")[0]?.point.index).toBe(10 * 256);
+  });
+
+  test("do not wait for a flush", () => {
+    const host = pair();
+    host.member.retarget(viewOf(3, [a, b], [a, b]));
+    host.member.sendRaw(0, one);
+    expect(effectsOf(host.turn(), "datagram")).toHaveLength(1);
+    expect(host.member.acceptsRaw(b)).toBe(true);
+  });
+
+  test("are dropped while nothing may be delivered, and when that begins in the turn in which they were sent", () => {
+    const host = pair();
+    expect([host.member.sendRaw(0, one), host.member.sendRaw(0, one)]).toEqual(["sent", "sent"]);
+    host.member.setBlocked(true);
+    expect(host.member.sendRaw(0, one)).toBe("blocked");
+    expect(host.member.acceptsRaw(b)).toBe(false);
+    const effects = host.turn();
+    expect(effectsOf(effects, "rawUnsent").map(({ messages }) => messages)).toEqual([2]);
+    expect([...effectsOf(effects, "deliver"), ...effectsOf(effects, "datagram")]).toEqual([]);
+    host.member.setBlocked(false);
+    expect(effectsOf(host.turn(), "datagram")).toEqual([]);
+    expect(host.member.sendRaw(0, one)).toBe("sent");
+  });
+
+  test("are dropped by who loads its state, leaves, or sends too many at once", () => {
+    const loading = joiner();
+    expect([loading.member.sendRaw(0, one), loading.member.acceptsRaw(a)]).toEqual(["over", false]);
+    const host = pair();
+    expect(host.member.sendRaw(0, new Uint8Array(2 ** 21))).toBe("full");
+    host.member.leave();
+    expect(host.member.sendRaw(0, one)).toBe("over");
+  });
+
+  test("count from other members only, here and in the directory", () => {
+    const host = pair();
+    expect([a, b, c].map((id) => host.member.acceptsRaw(id))).toEqual([false, true, false]);
+    host.member.retarget(viewOf(3, [a, c], [a]));
+    expect([b, c].map((id) => host.member.acceptsRaw(id))).toEqual([false, false]);
+  });
+
+  test("of the next view come to this one while the flush is under way", () => {
+    const host = pair();
+    host.member.retarget(viewOf(3, [a, b], [a, b]));
+    host.member.deliverRaw(b, packetOf(RAW, 1, 7, "r", 3));
+    const [delivery] = effectsOf(host.turn(), "deliver");
+    expect(delivery?.point).toEqual({ view: viewOf(2, [a, b], [a, b]), sender: b, own: false, index: 7 * 256 });
   });
 });
 

@@ -5,7 +5,7 @@
  */
 import { assert } from "../base/assert.ts";
 import type { Packet } from "../wire/packet.ts";
-import type { AnswerStatus, DeliveryPoint, Effect, Effects, Ending } from "./effects.ts";
+import type { AnswerStatus, DeliveryPoint, Effect, Effects, Ending, RawOutcome } from "./effects.ts";
 import { Epoch } from "./epoch.ts";
 import { Flushes } from "./flushes.ts";
 import { GroupJournal } from "./group-journal.ts";
@@ -19,6 +19,7 @@ import { EPOCH_SECRET_BYTES, type Message, type Step, type Transfer } from "./me
 import { Laggards } from "./multicast/laggards.ts";
 import { Outgoing } from "./outgoing.ts";
 import { Queries } from "./query.ts";
+import { RawBatch, rawIndex } from "./raw.ts";
 import { Recovery } from "./recovery.ts";
 import type { ReplayEnd } from "./replay.ts";
 import type { Bounds, Timing } from "./timing.ts";
@@ -57,6 +58,8 @@ export interface MemberHost {
   reportSlow(group: number, target: number, member: NodeId, isSlow: boolean): void;
   /** A number for a query, unique at this incarnation. */
   nextQuery(): number;
+  /** A number for a raw packet, unique at this incarnation until it wraps. */
+  nextRaw(): number;
 }
 
 const ANSWER_PART_BYTES = 64 * 1024;
@@ -104,6 +107,7 @@ export class Member implements FlushHost {
   /** What has come while the group was being brought back. */
   #deferred: { readonly from: NodeId; readonly message: Message }[] = [];
   readonly #flushes = new Flushes();
+  readonly #raw = new RawBatch();
   // State transfer:
   transfers: readonly Transfer[] = [];
   readonly #donations = new Map<NodeId, Donation>();
@@ -170,6 +174,27 @@ export class Member implements FlushHost {
   send(flavour: number, tag: number, payload: Uint8Array): boolean {
     if (this.#ended || this.#leaving !== "no") return false;
     return this.#outgoing.append(flavour, tag, payload);
+  }
+
+  /** Sends a raw message at the end of the turn, or says why it is dropped. */
+  sendRaw(tag: number, payload: Uint8Array): RawOutcome {
+    if (this.#ended || this.#leaving !== "no" || !this.joined) return "over";
+    if (this.#blocked) return "blocked";
+    return this.#raw.append(tag, payload) ? "sent" : "full";
+  }
+
+  /** D9: a raw packet counts if its sender is another member, here and in the directory, and this member delivers. */
+  acceptsRaw(from: NodeId): boolean {
+    if (this.#ended || this.#blocked || !this.joined || from === this.self) return false;
+    return this.#epoch?.view.members.includes(from) === true && this.#target.members.includes(from);
+  }
+
+  deliverRaw(from: NodeId, packet: Packet): void {
+    const view = this.#epoch?.view;
+    if (view === undefined) return;
+    packet.retain();
+    const point: DeliveryPoint = { view, sender: from, own: from === this.self, index: rawIndex(packet) };
+    this.#effects.perform({ kind: "deliver", group: this.group, packet, point });
   }
 
   /** F1: the number under which `flushed` will be reported. */
@@ -370,6 +395,8 @@ export class Member implements FlushHost {
     this.#show({ kind: "blocked", group: this.group, blocked });
     if (blocked) {
       this.#epoch?.pause();
+      const messages = this.#raw.drop();
+      if (messages > 0) this.#effects.perform({ kind: "rawUnsent", group: this.group, messages });
       return;
     }
     this.#epoch?.resume();
@@ -398,6 +425,7 @@ export class Member implements FlushHost {
   endTurn(now: number, wallTime: number): void {
     const epoch = this.#epoch;
     if (epoch === undefined || this.#ended) return;
+    this.#emitRaw(epoch, wallTime);
     this.#outgoing.seal();
     this.#emit(epoch, wallTime);
     epoch.endTurn(now, wallTime);
@@ -575,6 +603,18 @@ export class Member implements FlushHost {
         this.#effects.perform({ kind: "sent", group: this.group, packet, view: epoch.view });
       }
       epoch.send(packet, wallTime);
+    }
+  }
+
+  /** Raw messages wait for nothing, so they leave in a flush, too. */
+  #emitRaw(epoch: Epoch, wallTime: number): void {
+    for (const packet of this.#raw.take()) {
+      packet.stamp(this.group, epoch.number, epoch.rank, this.#host.nextRaw(), wallTime);
+      if (this.#options.recordsSends) {
+        this.#effects.perform({ kind: "sent", group: this.group, packet, view: epoch.view });
+      }
+      this.deliverRaw(this.self, packet);
+      this.#effects.perform({ kind: "datagram", group: this.group, to: epoch.others, packet });
     }
   }
 

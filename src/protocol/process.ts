@@ -6,7 +6,7 @@
  * Messages about a group name how much of the directory their sender knew; one that is ahead of this node waits until
  * the directory has caught up, so no part of a flush ever meets a target it has not heard of.
  */
-import type { Packet } from "../wire/packet.ts";
+import { type Packet, RAW } from "../wire/packet.ts";
 import type { ClusterStatus, Effects, JoinRefusal } from "./effects.ts";
 import type { Remains } from "./groups-memory.ts";
 import { AwaitedJoins, type JoinWish } from "./joins.ts";
@@ -23,6 +23,7 @@ import {
 } from "./membership/directory.ts";
 import type { ClusterMemory } from "./membership/memory.ts";
 import type { Message } from "./messages.ts";
+import { RawWindow, rawCount } from "./raw.ts";
 import type { Bounds, Timing } from "./timing.ts";
 import type { ClusterView, NodeId, NodeRecord } from "./view.ts";
 
@@ -61,6 +62,9 @@ export class Process implements ClusterHost, MemberHost {
   #deferred: { readonly from: NodeId; readonly message: Message; readonly index: number }[] = [];
   #closing = false;
   #queries = 0;
+  #raws = 0;
+  /** What has come of each node of the cluster. */
+  readonly #rawWindows = new Map<NodeId, RawWindow>();
 
   constructor(options: ProcessOptions, effects: Effects, now: number) {
     this.#options = options;
@@ -153,6 +157,10 @@ export class Process implements ClusterHost, MemberHost {
 
   packet(from: NodeId, packet: Packet, now: number): void {
     this.#cluster.heard(from, now);
+    if (packet.flavour === RAW) {
+      this.rawPacket(from, packet);
+      return;
+    }
     if (packet.group === 0) {
       this.#cluster.packet(from, packet);
       return;
@@ -164,6 +172,16 @@ export class Process implements ClusterHost, MemberHost {
     }
     this.#touched.add(member);
     member.packet(from, packet);
+  }
+
+  /** A raw packet, perhaps by datagram: who sent it is only what it says. Duplicates and what is not from a member are dropped. */
+  rawPacket(from: NodeId, packet: Packet): void {
+    const { group, more } = packet;
+    const member = this.#members.get(group);
+    if (member !== undefined && !more && member.acceptsRaw(from) && this.#rawWindow(from)?.accept(packet.seqno)) {
+      member.deliverRaw(from, packet);
+    } else if (member !== undefined) this.#effects.perform({ kind: "rawDropped", group, messages: rawCount(packet) });
+    packet.release();
   }
 
   receive(from: NodeId, message: Message, now: number): void {
@@ -258,6 +276,9 @@ export class Process implements ClusterHost, MemberHost {
   }
 
   clusterInstalled(view: ClusterView): void {
+    for (const id of this.#rawWindows.keys()) {
+      if (!view.nodes.some((node) => node.id === id)) this.#rawWindows.delete(id);
+    }
     this.#effects.perform({ kind: "cluster", view });
   }
 
@@ -297,6 +318,11 @@ export class Process implements ClusterHost, MemberHost {
 
   reportSlow(group: number, target: number, member: NodeId, isSlow: boolean): void {
     this.#cluster.request({ kind: "slow", group, target, member, isSlow });
+  }
+
+  nextRaw(): number {
+    this.#raws = (this.#raws + 1) >>> 0;
+    return this.#raws;
   }
 
   nextQuery(): number {
@@ -363,6 +389,15 @@ export class Process implements ClusterHost, MemberHost {
     if (creates && remains !== undefined) member.recover(remains);
     if (this.#cluster.status === "blocked") member.setBlocked(true);
     if (this.#closing) member.leave();
+  }
+
+  #rawWindow(from: NodeId): RawWindow | undefined {
+    let window = this.#rawWindows.get(from);
+    if (window === undefined && this.#cluster.view?.nodes.some(({ id }) => id === from)) {
+      window = new RawWindow();
+      this.#rawWindows.set(from, window);
+    }
+    return window;
   }
 
   #touchAll(): void {

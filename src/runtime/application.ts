@@ -3,7 +3,7 @@
  * checked counters of a simulation. Everything here is a plain call, made in a definite order and never re-entered:
  * upcalls happen while the driver drains its effects; what an upcall asks of its `Membership` takes effect afterwards.
  */
-import type { AnswerStatus, DeliveryPoint, Ending, ReplyStatus } from "../protocol/effects.ts";
+import type { AnswerStatus, DeliveryPoint, Ending, RawOutcome, ReplyStatus } from "../protocol/effects.ts";
 import type { GroupView, NodeId } from "../protocol/view.ts";
 import type { Packet } from "../wire/packet.ts";
 
@@ -29,6 +29,10 @@ export interface Application {
   /** A packet of this member's own entered the epoch of `view`; only called when `recordsSends` is true. */
   sent(packet: Packet, view: GroupView): void;
   readonly recordsSends: boolean;
+  /** The raw messages of this turn, so many, were dropped before anybody got them: the partition was lost meanwhile. */
+  rawUnsent(messages: number): void;
+  /** So many raw messages were dropped here, on their way to one member or from one. */
+  rawDropped(messages: number): void;
   /** There is room again after `send` returned false. */
   room(): void;
   /** The member has held the group's senders back for so long; told again and again, at last with 0 when it does no more. */
@@ -69,6 +73,11 @@ export interface Membership {
    * member in the order in which they were queued.
    */
   send(flavour: number, tag: number, payload: Uint8Array): boolean;
+  /**
+   * Sends one raw message to whoever is in the group: at once or not at all. What is sent is delivered here at the end of
+   * the turn, in the order of sending; otherwise the outcome says why it was dropped. The payload is copied.
+   */
+  sendRaw(tag: number, payload: Uint8Array): RawOutcome;
   /**
    * F1, F2: calls back when everything queued or delivered here before is held by every member of the view (by at least
    * `copies`, if given), or with how the membership ended. The result cancels: nothing is called back after it.
@@ -117,5 +126,6 @@ export type {
   DeliveryPoint,
   Ending,
   JoinRefusal,
+  RawOutcome,
   ReplyStatus,
 } from "../protocol/effects.ts";

@@ -72,6 +72,11 @@ class World implements Network, Clock {
     this.sent.push({ to, lane, frame, flushed: false });
   }
 
+  datagram(to: NodeId, frame: Uint8Array): boolean {
+    this.send(to, "bulk", frame);
+    return true;
+  }
+
   flush(): void {
     for (const frame of this.sent) frame.flushed = true;
   }
@@ -139,6 +144,8 @@ class Recorder implements Application {
     this.said.push("joined");
   }
   sent(): void {}
+  rawUnsent(): void {}
+  rawDropped(): void {}
   room(): void {}
   slow(): void {}
   blocked(): void {}

@@ -14,7 +14,15 @@ import { EPOCH_SECRET_BYTES, type Message } from "../protocol/messages.ts";
 import { Process } from "../protocol/process.ts";
 import type { Bounds, Timing } from "../protocol/timing.ts";
 import { type ClusterView, type NodeId, type NodeRecord, votesOf } from "../protocol/view.ts";
-import { FRAME_PACKET, FRAME_SEALED_DIRECT, FRAME_SEALED_PACKET, Packet, type Slab } from "../wire/packet.ts";
+import {
+  FRAME_PACKET,
+  FRAME_SEALED_DIRECT,
+  FRAME_SEALED_PACKET,
+  FRAME_SEALED_RAW,
+  Packet,
+  RAW,
+  type Slab,
+} from "../wire/packet.ts";
 import type { GroupSecurity, JoinRequest } from "./application.ts";
 import { controlFrame, isSealedKind, laneOf, parseControl, type SealedMessage } from "./frames.ts";
 import type { Log } from "./log/log.ts";
@@ -345,7 +353,7 @@ export class Driver implements NetworkSink {
       if (packet === undefined) this.garbage(from, "packet");
       else if (this.#sealing.isSecure(packet.group)) this.#dropClear(from, packet);
       else this.#process.packet(from, packet, now);
-    } else if (type === FRAME_SEALED_PACKET || type === FRAME_SEALED_DIRECT) {
+    } else if (type === FRAME_SEALED_PACKET || type === FRAME_SEALED_DIRECT || type === FRAME_SEALED_RAW) {
       this.#sealed(from, frame, now);
     } else {
       const message = parseControl(frame);
@@ -355,6 +363,19 @@ export class Driver implements NetworkSink {
       else this.#process.receive(from, message, now);
     }
     this.#clock.requestTurn();
+  }
+
+  datagram(from: NodeId, frame: Uint8Array): void {
+    this.#clock.requestTurn();
+    if (frame[4] === FRAME_SEALED_RAW) {
+      this.#sealed(from, frame, this.#clock.now());
+      return;
+    }
+    const packet = Packet.parse(frame, undefined);
+    // Only raw packets may come this way: nothing else may be forged by it.
+    if (packet === undefined || packet.flavour !== RAW) this.garbage(from, "datagram");
+    else if (this.#sealing.isSecure(packet.group)) this.#dropClear(from, packet);
+    else this.#process.rawPacket(from, packet);
   }
 
   alive(id: NodeId, stalledMs: number): void {
@@ -371,9 +392,11 @@ export class Driver implements NetworkSink {
     const opened = this.#sealing.open(from, frame);
     if (opened.kind === "forged") this.garbage(from, `sealed frame: ${opened.why}`);
     if (opened.kind !== "opened") return;
-    if (frame[4] === FRAME_SEALED_PACKET) {
+    if (frame[4] !== FRAME_SEALED_DIRECT) {
       const packet = Packet.parse(opened.frame);
-      if (packet === undefined) this.garbage(from, "sealed packet");
+      const isRaw = frame[4] === FRAME_SEALED_RAW;
+      if (packet === undefined || (packet.flavour === RAW) !== isRaw) this.garbage(from, "sealed packet");
+      else if (isRaw) this.#process.rawPacket(from, packet);
       else this.#process.packet(from, packet, now);
       return;
     }
@@ -455,6 +478,15 @@ export class Driver implements NetworkSink {
       case "recall":
         this.#recall(effect.group, effect.from);
         break;
+      case "datagram": {
+        const { group, packet, to: receivers } = effect;
+        const frame = this.#sealing.isSecure(group) ? this.#sealing.sealPacket(packet) : packet.bytes;
+        for (const to of receivers) {
+          if (network.datagram(to, frame)) continue;
+          this.#memberships.perform({ kind: "rawDropped", group, messages: packet.count });
+        }
+        break;
+      }
       case "status":
         this.#statusChanged(effect.status, effect.detail);
         break;

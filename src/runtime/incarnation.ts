@@ -115,7 +115,7 @@ export class Incarnation implements Embodiment {
         id,
         address,
         livenessPort: liveness.port,
-        features: 0,
+        features: network.features,
         disk: data?.id ?? "",
         weight: options.weight,
       };

@@ -60,6 +60,12 @@ class Recorder implements Application {
   sent(packet: Packet): void {
     this.said.push(`sent ${packet.seqno}`);
   }
+  rawUnsent(messages: number): void {
+    this.said.push(`unsent ${messages}`);
+  }
+  rawDropped(messages: number): void {
+    this.said.push(`dropped ${messages}`);
+  }
   room(): void {
     this.said.push("room");
   }

@@ -2,7 +2,7 @@
  * The applications of one node and the groups that they are in: passes the core's upcalls to them, in order, and their
  * commands to the core.
  */
-import type { Effect, Ending } from "../protocol/effects.ts";
+import type { Effect, Ending, RawOutcome } from "../protocol/effects.ts";
 import type { HistorySink } from "../protocol/history.ts";
 import type { Process } from "../protocol/process.ts";
 import type { GroupView, NodeId } from "../protocol/view.ts";
@@ -49,6 +49,10 @@ class Attendance implements Membership {
       this.#sendingTurn = turns;
     }
     return this.#sending?.send(flavour, tag, payload) ?? false;
+  }
+
+  sendRaw(tag: number, payload: Uint8Array): RawOutcome {
+    return this.#member()?.sendRaw(tag, payload) ?? "over";
   }
 
   flush(copies: number | undefined, done: (ending: Ending | undefined) => void): () => void {
@@ -183,6 +187,12 @@ export class Memberships {
         break;
       case "joined":
         application.joined(attendance, effect.created);
+        break;
+      case "rawUnsent":
+        application.rawUnsent(effect.messages);
+        break;
+      case "rawDropped":
+        application.rawDropped(effect.messages);
         break;
       case "room":
         application.room();

@@ -24,6 +24,11 @@ export interface Network {
    * afterwards. A frame for a node without a link is dropped.
    */
   send(to: NodeId, lane: Lane, frame: Uint8Array): void;
+  /**
+   * Sends a whole frame to a linked node once, unreliably and in no order; false when it was dropped here. It never waits:
+   * where there is a backlog it is dropped first.
+   */
+  datagram(to: NodeId, frame: Uint8Array): boolean;
   /** Writes what was queued in this turn. */
   flush(): void;
   /** Bytes queued for, or not yet acknowledged by, this node. */
@@ -64,6 +69,8 @@ export interface NetworkSink {
   linkDown(id: NodeId, evidence: Evidence): void;
   /** A whole frame, as it was passed to `send`, in FIFO order; the bytes are borrowed until the call returns unless the slab is retained. */
   frame(from: NodeId, frame: Uint8Array, slab: Slab | undefined): void;
+  /** A frame that came as a datagram; its bytes are the sink's. Anybody can forge one: its sender and all it says are claims. */
+  datagram(from: NodeId, frame: Uint8Array): void;
   /** The peer's process is alive although its link may be silent; its event loop has been stalled for so long. */
   alive(id: NodeId, stalledMs: number): void;
   /** Bytes that were not a frame, or not from a member of this protocol, were dropped. */

@@ -17,7 +17,7 @@ import type {
 } from "../runtime/application.ts";
 import { historyName } from "../runtime/memberships.ts";
 import { decode, encode } from "../wire/layout.ts";
-import { CAUSAL, FIFO, MessageCursor, type Packet, SAFE, TOTAL } from "../wire/packet.ts";
+import { CAUSAL, FIFO, MessageCursor, type Packet, RAW, SAFE, TOTAL } from "../wire/packet.ts";
 
 const UPDATE = 0;
 const QUERY = 1;
@@ -52,6 +52,8 @@ interface Asked {
   readonly wanted: number;
   /** Who was asked, once it was delivered here. */
   members: readonly NodeId[] | undefined;
+  /** Of whom it is known how the query ended there. */
+  readonly answered: Set<NodeId>;
   values: number;
 }
 
@@ -130,6 +132,15 @@ export class Counter implements Application {
     return true;
   }
 
+  /** Sends one raw update; false when it was dropped. */
+  sendRaw(): boolean {
+    const { membership } = this;
+    if (membership === undefined) return false;
+    if (membership.sendRaw(UPDATE, messageOf(this.#mint(membership), 0)) !== "sent") return false;
+    this.sentCount++;
+    return true;
+  }
+
   /** The result abandons the flush, if it has not ended. */
   flush(copies?: number): () => void {
     const { membership } = this;
@@ -164,13 +175,16 @@ export class Counter implements Application {
     const to = audience === undefined ? NOTHING : encode(nodeIds, audience);
     const payload = messageOf(message, 4 + to.length, number);
     payload.set(to, AUDIENCE_FROM);
-    if (!membership.send(flavour, hopeless ? HOPELESS_QUERY : QUERY, payload)) {
+    const tag = hopeless ? HOPELESS_QUERY : QUERY;
+    const isSent =
+      flavour === RAW ? membership.sendRaw(tag, payload) === "sent" : membership.send(flavour, tag, payload);
+    if (!isSent) {
       membership.closeQuery(number);
       return undefined;
     }
     this.sentCount++;
     this.queriesPending++;
-    this.#queries.set(number, { id, wanted, members: undefined, values: 0 });
+    this.#queries.set(number, { id, wanted, members: undefined, answered: new Set(), values: 0 });
     this.#record({ kind: "query", query: id, wanted, ...(audience === undefined ? {} : { audience }) });
     return number;
   }
@@ -181,6 +195,16 @@ export class Counter implements Application {
     if (asked === undefined) return false;
     this.membership?.accuse(query, asked.members ?? []);
     return true;
+  }
+
+  /** Nobody waits for the query's answers any longer: who has not answered has had its time. */
+  giveUp(query: number): void {
+    const asked = this.#queries.get(query);
+    if (asked === undefined) return;
+    for (const member of asked.members ?? []) {
+      if (!asked.answered.has(member)) this.#record({ kind: "reply", query: asked.id, member, status: "timeout" });
+    }
+    this.#endQuery(query, "complete");
   }
 
   #mint({ self }: Membership): number {
@@ -226,10 +250,10 @@ export class Counter implements Application {
       if (payload === undefined) continue;
       const message = wordAt(payload, 0);
       this.delivered++;
-      if (this.#hooks.durable === true) this.#messages.push(message);
+      if (this.#hooks.durable === true && packet.flavour !== RAW) this.#messages.push(message);
       if (packet.flavour === FIFO) add(this.#fifo, point.sender, message);
       else if (packet.flavour === CAUSAL) add(this.#causal, point.sender, message);
-      else this.#total = mix(this.#total, message);
+      else if (packet.flavour !== RAW) this.#total = mix(this.#total, message);
       // What is delivered again, when the group is brought back, is told all together.
       if (this.membership === undefined) continue;
       const { node, now, history, names } = this.#hooks;
@@ -299,6 +323,10 @@ export class Counter implements Application {
     };
   }
 
+  rawUnsent(): void {}
+
+  rawDropped(): void {}
+
   room(): void {}
 
   blocked(blocked: boolean): void {
@@ -308,6 +336,7 @@ export class Counter implements Application {
   reply(query: number, from: NodeId, status: ReplyStatus, _value: Uint8Array): void {
     const asked = this.#queries.get(query);
     if (asked === undefined) return;
+    asked.answered.add(from);
     this.#record({ kind: "reply", query: asked.id, member: from, status });
     if (status === "abort") this.#endQuery(query, "aborted");
     else if (status === "value" && ++asked.values === asked.wanted) this.#endQuery(query, "enough");
@@ -357,7 +386,9 @@ export class Counter implements Application {
     const members = audience ?? view.members;
     asked.members = members;
     for (const member of members) {
-      if (!view.members.includes(member)) this.#record({ kind: "reply", query: asked.id, member, status: "left" });
+      if (view.members.includes(member)) continue;
+      asked.answered.add(member);
+      this.#record({ kind: "reply", query: asked.id, member, status: "left" });
     }
     membership.queryDelivered(
       number,
@@ -406,7 +437,15 @@ function sumOf(hashes: ReadonlyMap<NodeId, number>): number {
 }
 
 function flavourName(flavour: number): HistoryFlavour {
-  return flavour === FIFO ? "fifo" : flavour === TOTAL ? "total" : flavour === SAFE ? "safe" : "causal";
+  return flavour === FIFO
+    ? "fifo"
+    : flavour === TOTAL
+      ? "total"
+      : flavour === SAFE
+        ? "safe"
+        : flavour === RAW
+          ? "raw"
+          : "causal";
 }
 
 /** The message's number, what the message says, and padding. */

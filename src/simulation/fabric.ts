@@ -70,6 +70,12 @@ class Endpoint implements Network {
     fabric.tap?.(id, to, frame, true);
   }
 
+  datagram(to: NodeId, frame: Uint8Array): boolean {
+    const fabric = this.#fabric;
+    if (this.peers.has(to) && !fabric.muted.has(this.record.id)) fabric.datagram(this, to, frame);
+    return true;
+  }
+
   flush(): void {
     for (const { link, side } of this.unsent) this.#fabric.depart(link, side);
     this.unsent.length = 0;
@@ -84,12 +90,16 @@ class Endpoint implements Network {
   }
 }
 
+/** Some datagrams take so much longer than others that they come when their sender is gone. */
+const DATAGRAM_JITTER_MS = 40;
 const REDIAL_MS = 20;
 const REDIAL_MS_MAX = 400;
 
 export class Fabric {
   readonly #clock: FabricClock;
   readonly #random: Random;
+  /** Made for the first datagram, so that runs without any are as they were. */
+  #datagrams: Random | undefined;
   readonly #endpoints = new Map<NodeId, Endpoint>();
   readonly #byAddress = new Map<string, Endpoint>();
   readonly #links = new Map<string, Link>();
@@ -226,6 +236,23 @@ export class Fabric {
     if (direction.waiting.length === 0) from.unsent.push(outward);
     direction.waiting.push(frame);
     direction.backlogBytes += frame.bytes.length;
+  }
+
+  /** A datagram arrives once, twice or never, whatever is under way already. */
+  datagram(from: Endpoint, to: NodeId, frame: Uint8Array): void {
+    const peer = this.#endpoints.get(to);
+    if (peer === undefined) return;
+    const rule = this.rule(from.host, peer.host);
+    this.#datagrams ??= this.#random.fork();
+    const random = this.#datagrams;
+    for (let copies = random.pick([0, 1, 1, 1, 1, 1, 1, 2]); copies > 0; copies--) {
+      const delay =
+        this.latencyMs + rule.delayMs + random.fraction() * (this.jitterMs + rule.jitterMs + DATAGRAM_JITTER_MS);
+      const arrive = (): void => {
+        if (peer.alive && !rule.cut) peer.sink.datagram(from.record.id, frame);
+      };
+      this.#clock.at(this.#clock.now + delay, arrive, peer.host);
+    }
   }
 
   depart(link: Link, side: 0 | 1): void {

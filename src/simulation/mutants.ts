@@ -5,6 +5,7 @@
  */
 import { membershipMutants } from "./membership-mutants.ts";
 import type { Mutant } from "./mutant.ts";
+import { rawMutants } from "./raw-mutants.ts";
 
 export type { Mutant } from "./mutant.ts";
 
@@ -75,8 +76,8 @@ const clusterMutants: readonly Mutant[] = [
     name: "serves-while-blocked",
     violates: "M3",
     file: MEMBER,
-    find: "this.#epoch?.pause();\n            return;",
-    replace: "return;",
+    find: "this.#epoch?.pause();\n            const messages = this.#raw.drop();",
+    replace: "const messages = this.#raw.drop();",
     why: "C10: a member that has lost the primary partition goes on delivering.",
   },
   {
@@ -450,5 +451,12 @@ const serviceMutants: readonly Mutant[] = [
 ];
 
 export function listMutants(): readonly Mutant[] {
-  return [...clusterMutants, ...membershipMutants, ...flushMutants, ...multicastMutants, ...serviceMutants];
+  return [
+    ...clusterMutants,
+    ...membershipMutants,
+    ...flushMutants,
+    ...multicastMutants,
+    ...rawMutants,
+    ...serviceMutants,
+  ];
 }

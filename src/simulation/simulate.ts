@@ -3,7 +3,7 @@
  * end every checker judges the history. Same seed, same trace hash.
  */
 import { hashString, Random } from "../base/random.ts";
-import type { HistoryEvent } from "../protocol/history.ts";
+import type { HistoryEvent, HistoryFlavour } from "../protocol/history.ts";
 import { BOUNDS } from "../protocol/timing.ts";
 import { hasQuorum } from "../protocol/view.ts";
 import { check } from "./axioms/index.ts";
@@ -31,13 +31,17 @@ export interface Failure {
   readonly event?: number;
 }
 
+export type FlavourCounts = Readonly<Partial<Record<HistoryFlavour, number>>>;
+
 export interface SimulationResult {
   readonly seed: number;
   readonly traceHash: string;
   readonly simulatedMs: number;
   readonly events: number;
   readonly frames: number;
-  readonly updatesDelivered: number;
+  /** Deliveries, and queries that were asked, by flavour. */
+  readonly deliveries: FlavourCounts;
+  readonly queries: FlavourCounts;
   readonly views: number;
   readonly faults: Readonly<Partial<Record<FaultKind, number>>>;
   /** A quorum of acceptors is gone for good: the survivors can only wait, and say so. */
@@ -109,7 +113,7 @@ export function simulate(options: SimulationOptions): SimulationResult {
     simulatedMs: world.now,
     events: world.eventCount,
     frames: world.fabric.framesDelivered,
-    updatesDelivered: world.history.filter(({ kind }) => kind === "deliver").length,
+    ...countsOf(world.history),
     views: world.history.filter(({ kind }) => kind === "install").length,
     faults: Object.fromEntries(faults.counts),
     lost,
@@ -122,6 +126,19 @@ export function simulate(options: SimulationOptions): SimulationResult {
 function drawnWeights(seed: number): (name: string) => number {
   if (!new Random(seed, 9).chance(0.25)) return () => 1;
   return (name) => new Random(seed, hashString(name)).pick([0, 1, 1, 2, 3]);
+}
+
+function countsOf(history: readonly HistoryEvent[]): { deliveries: FlavourCounts; queries: FlavourCounts } {
+  const deliveries: Partial<Record<HistoryFlavour, number>> = {};
+  const queries: Partial<Record<HistoryFlavour, number>> = {};
+  const asked = new Set<string>();
+  for (const event of history) if (event.kind === "query") asked.add(event.query);
+  for (const event of history) {
+    if (event.kind === "deliver") deliveries[event.flavour] = (deliveries[event.flavour] ?? 0) + 1;
+    else if (event.kind === "send" && asked.has(event.message))
+      queries[event.flavour] = (queries[event.flavour] ?? 0) + 1;
+  }
+  return { deliveries, queries };
 }
 
 function chosenKinds(plan: Random): FaultKind[] {

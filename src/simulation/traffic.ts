@@ -3,7 +3,7 @@
  * now and then leaves and comes back; hosts that fell out of the cluster come back as new incarnations.
  */
 import type { Random } from "../base/random.ts";
-import { CAUSAL, FIFO, SAFE, TOTAL } from "../wire/packet.ts";
+import { CAUSAL, FIFO, RAW, SAFE, TOTAL } from "../wire/packet.ts";
 import type { Host, World } from "./world.ts";
 
 export interface TrafficOptions {
@@ -95,8 +95,10 @@ export class Traffic {
     const die = this.#random.below(1000);
     if (die < 40) this.#flush(host, group);
     else if (die < 100) this.#ask(host, group);
-    else if (die < 103) this.#leaveForAWhile(name, group);
-    else if (die < 110) counter.send(this.#random.pick(FLAVOURS), 150_000);
+    else if (die < 120) this.#askRaw(host, group);
+    else if (die < 123) this.#leaveForAWhile(name, group);
+    else if (die < 130) counter.send(this.#random.pick(FLAVOURS), 150_000);
+    else if (die < 230) for (let count = this.#random.pick([1, 1, 5]); count > 0; count--) counter.sendRaw();
     else
       for (let count = this.#random.pick([1, 1, 1, 4]); count > 0; count--) counter.send(this.#random.pick(FLAVOURS));
   }
@@ -127,6 +129,18 @@ export class Traffic {
         this.#world.at(this.#world.now + patienceMs, accuse, host.name);
     };
     this.#world.at(this.#world.now + patienceMs, accuse, host.name);
+  }
+
+  /** A question that may get lost on its way: nobody is accused, and its caller gives up in the end. */
+  #askRaw(host: Host, group: string): void {
+    const counter = host.counter(group);
+    const hopeless = this.#random.chance(0.1);
+    const query = counter?.query({ flavour: RAW, wanted: this.#random.pick([1, 2, 1000]), hopeless });
+    const patienceMs = this.#random.pick([1, 50, 1000]);
+    const giveUp = (): void => {
+      if (host.counter(group) === counter) counter?.giveUp(query ?? 0);
+    };
+    if (query !== undefined) this.#world.at(this.#world.now + patienceMs, giveUp, host.name);
   }
 
   #leaveForAWhile(name: string, group: string): void {

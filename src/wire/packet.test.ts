@@ -13,6 +13,7 @@ import {
   PACKET_HEADER_BYTES,
   Packet,
   PacketBuilder,
+  RAW,
   SAFE,
   TOTAL,
 } from "./packet.ts";
@@ -101,7 +102,7 @@ describe("a packet", () => {
     control[4] = 1;
     expect(Packet.parse(control)).toBeUndefined();
     const unknown = good.slice();
-    unknown[5] = ORDER + 1;
+    unknown[5] = RAW + 1;
     expect(Packet.parse(unknown)).toBeUndefined();
   });
 
@@ -202,5 +203,5 @@ describe("fragments", () => {
 });
 
 test("flavours have the codes of the wire", () => {
-  expect(FLAVOURS.map(flavourCode)).toEqual([FIFO, CAUSAL, TOTAL, SAFE, ORDER]);
+  expect(FLAVOURS.map(flavourCode)).toEqual([FIFO, CAUSAL, TOTAL, SAFE, ORDER, RAW]);
 });

@@ -20,6 +20,8 @@ export const FRAME_PACKET = 2;
 /** A packet, or a control message, of a secure group: see `runtime/secure/sealing.ts`. */
 export const FRAME_SEALED_PACKET = 3;
 export const FRAME_SEALED_DIRECT = 4;
+/** A raw packet of a secure group. */
+export const FRAME_SEALED_RAW = 5;
 
 export const PACKET_HEADER_BYTES = 32;
 export const MESSAGE_HEADER_BYTES = 8;
@@ -30,7 +32,7 @@ export const PACKET_BYTES_MAX = 65_536;
 /** A frame longer than this is garbage. */
 export const FRAME_BYTES_MAX = 4 * 1024 * 1024;
 
-export const FLAVOURS = ["fifo", "causal", "total", "safe", "order"] as const;
+export const FLAVOURS = ["fifo", "causal", "total", "safe", "order", "raw"] as const;
 
 /** How a packet is delivered; `order` packets carry the sequencer's announcements and are not shown to applications. */
 export type Flavour = (typeof FLAVOURS)[number];
@@ -40,6 +42,8 @@ export const CAUSAL = 1;
 export const TOTAL = 2;
 export const SAFE = 3;
 export const ORDER = 4;
+/** Outside of epochs: unordered, unreliable, with numbers of its sender's incarnation. */
+export const RAW = 5;
 const FLAVOUR_MASK = 0x0f;
 const MORE = 0x80;
 const PAST = 0x40;
@@ -162,7 +166,7 @@ export class Packet {
   static parse(frame: Uint8Array, slab?: Slab): Packet | undefined {
     if (frame.length < PACKET_HEADER_BYTES || frame[4] !== FRAME_PACKET) return undefined;
     const flavour = (frame[5] as number) & FLAVOUR_MASK;
-    if (flavour > ORDER) return undefined;
+    if (flavour > RAW) return undefined;
     if (((frame[5] as number) & PAST) !== 0 && (flavour !== CAUSAL || !endsWithPast(frame))) return undefined;
     return new Packet(frame, slab);
   }

@@ -88,6 +88,28 @@ export const PLANTS: { readonly [P in Property]: Plant } = {
     swapped(history, (a, b) => isOrdered(a) && isOrdered(b) && a.sender !== b.sender && goesOn(history, a)),
   /** One of those who go on has not delivered what another delivered as safe. */
   D8: (history) => without(history, (event) => event.flavour === "safe" && goesOn(history, event)),
+  /** Who has joined later delivers a raw message of an earlier view. */
+  D9: (history) => {
+    const views = new Map<string, readonly string[]>();
+    const sent: Of<"send">[] = [];
+    for (const [index, event] of history.entries()) {
+      if (event.kind === "send" && event.flavour === "raw") sent.push(event);
+      if (event.kind !== "install") continue;
+      const { node, group, number: view, members } = event;
+      views.set(`${group} ${view}`, members);
+      const raw = sent.find(
+        (send) =>
+          send.group === group &&
+          members.includes(send.node) &&
+          views.get(`${group} ${send.view}`)?.includes(node) === false,
+      );
+      if (raw === undefined) continue;
+      const { message, node: sender, flavour } = raw;
+      const delivery: HistoryEvent = { kind: "deliver", at: 0, node, group, view, message, sender, flavour };
+      return history.toSpliced(index + 1, 0, delivery);
+    }
+    return undefined;
+  },
   /** One of those who go on lacks what was sent before a flush that was held. */
   F1: (history) =>
     without(history, (event) => {

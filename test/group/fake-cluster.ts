@@ -6,6 +6,7 @@
  */
 import type { JoinFailure, NodeRuntime } from "../../src/group/runtime.ts";
 import type { HistorySink } from "../../src/protocol/history.ts";
+import { rawIndex } from "../../src/protocol/raw.ts";
 import { type ClusterView, type GroupView, isQuorum, type NodeId } from "../../src/protocol/view.ts";
 import type {
   AnswerStatus,
@@ -15,10 +16,11 @@ import type {
   JoinRefusal,
   JoinRequest,
   Membership,
+  RawOutcome,
   ReplyStatus,
 } from "../../src/runtime/application.ts";
 import { historyName } from "../../src/runtime/memberships.ts";
-import { fragments, type Packet, PacketBuilder, TOTAL } from "../../src/wire/packet.ts";
+import { fragments, type Packet, PacketBuilder, RAW, SAFE, TOTAL } from "../../src/wire/packet.ts";
 
 type Task = () => void | Promise<void>;
 
@@ -36,6 +38,9 @@ export class FakeCluster {
   history: HistorySink | undefined;
   /** How many messages a member may have queued before `send` returns false. */
   roomMax = Number.POSITIVE_INFINITY;
+  /** What becomes of raw messages, and whom they do not reach. */
+  rawOutcome: RawOutcome = "sent";
+  readonly deaf = new Set<NodeId>();
   /** Whether fifo messages overtake total and safe ones. */
   isTotalSlow = false;
   readonly #tasks: Task[] = [];
@@ -163,6 +168,11 @@ export class FakeNode implements NodeRuntime {
     for (const listener of this.#statusListeners) listener(this.status);
   }
 
+  /** The first raw messages that are under way, so many, are dropped before anybody gets them. */
+  dropRaw(messages: number): void {
+    for (const member of this.#memberships) member.dropRaw(messages);
+  }
+
   show(view: ClusterView): void {
     this.clusterView = view;
     for (const listener of this.#viewListeners) listener(view);
@@ -249,7 +259,16 @@ export class FakeGroup {
 
   /** Delivers a packet, made of bytes that are overwritten afterwards, to all members. */
   deliver(packet: Packet, sender: FakeMember): void {
-    const total = packet.flavour >= TOTAL;
+    if (packet.flavour === RAW) {
+      for (const member of [...this.members]) {
+        if (this.cluster.deaf.has(member.self)) continue;
+        const point = { view: this.view, sender: sender.self, own: member === sender, index: rawIndex(packet) };
+        member.application.deliver(packet, point);
+      }
+      packet.bytes.fill(0xee);
+      return;
+    }
+    const total = packet.flavour === TOTAL || packet.flavour === SAFE;
     const ofFlavour = sender.sentMessages[packet.flavour] ?? 0;
     const index = total ? this.ordered : ofFlavour;
     if (total) this.ordered += packet.count;
@@ -274,6 +293,8 @@ export class FakeMember implements Membership {
   /** By flavour. */
   readonly sentMessages: number[] = [];
   #seqno = 0;
+  #raws = 0;
+  #rawsDropped = 0;
   #builder: PacketBuilder | undefined;
   #queued = 0;
   #refused = false;
@@ -323,6 +344,26 @@ export class FakeMember implements Membership {
   }
 
   findSlow(): void {}
+
+  /** One packet for each message, delivered to all in its turn. */
+  sendRaw(tag: number, payload: Uint8Array): RawOutcome {
+    const { rawOutcome } = this.#group.cluster;
+    if (rawOutcome !== "sent") return rawOutcome;
+    const builder = new PacketBuilder(RAW, new Uint8Array(64 + payload.length));
+    builder.append(tag, payload);
+    this.#queued++;
+    this.#group.cluster.schedule(() => {
+      if (this.#rawsDropped > 0) this.#rawsDropped--;
+      else this.#deliver(builder.finish());
+    });
+    return "sent";
+  }
+
+  dropRaw(messages: number): void {
+    this.#rawsDropped += messages;
+    this.#queued -= messages;
+    this.application.rawUnsent(messages);
+  }
 
   flush(_copies: number | undefined, done: (ending: Ending | undefined) => void): () => void {
     this.#close();
@@ -458,7 +499,8 @@ export class FakeMember implements Membership {
   #deliver(packet: Packet): void {
     if (this.#ended) return;
     const { view, id } = this.#group;
-    packet.stamp(id, view.number, view.members.indexOf(this.self), this.#seqno++, this.#group.cluster.time);
+    const seqno = packet.flavour === RAW ? this.#raws++ : this.#seqno++;
+    packet.stamp(id, view.number, view.members.indexOf(this.self), seqno, this.#group.cluster.time);
     if (this.application.recordsSends) this.application.sent(packet, view);
     this.#queued -= packet.count;
     this.#group.deliver(packet, this);

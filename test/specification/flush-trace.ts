@@ -55,6 +55,7 @@ class Station {
       reportSlow: () => {},
       requestRenewal: () => {},
       nextQuery: () => 0,
+      nextRaw: () => 0,
     };
     this.member = new Member(
       { ...options, recordsSends: false, creates: isFounder, journal: VOLATILE },

@@ -49,6 +49,8 @@ function machineReport(ran: Ran): object {
     events: summary.events,
     frames: summary.frames,
     updatesDelivered: summary.updatesDelivered,
+    deliveries: Object.fromEntries([...summary.deliveries].sort()),
+    queries: Object.fromEntries([...summary.queries].sort()),
     views: summary.views,
     faults: Object.fromEntries([...summary.faults].sort()),
     lostClusters: summary.lostClusters,
@@ -89,15 +91,20 @@ function figures(ran: Ran, output: Output): void {
   const speed = `${figure(simulatedSeconds / ran.cpuSeconds)} a CPU second`;
   row(output, "simulated seconds", `${figure(simulatedSeconds)}  (${speed}, ${count(ran.jobs, "thread")})`);
   row(output, "events", `${figure(summary.events)}, ${figure(summary.frames)} frames among them`);
-  row(output, "deliveries", figure(summary.updatesDelivered));
+  row(output, "deliveries", `${figure(summary.updatesDelivered)}: ${listed(summary.deliveries)}`);
+  row(output, "queries", listed(summary.queries));
   row(output, "views installed", figure(summary.views));
-  const faults = [...summary.faults].sort().map(([kind, times]) => `${kind} ${figure(times)}`);
-  row(output, "faults", faults.length === 0 ? "none" : faults.join(", "));
+  row(output, "faults", listed(summary.faults));
   if (summary.lostClusters > 0) {
     row(output, "quorum lost for good", `in ${count(summary.lostClusters, "run")}: the survivors wait, and say so`);
   }
   row(output, "judged by", JUDGED.map(({ property }) => property).join(" "));
   row(output, "trace hash", summary.traceHash);
+}
+
+function listed(counts: ReadonlyMap<string, number>): string {
+  const each = [...counts].sort().map(([kind, times]) => `${kind} ${figure(times)}`);
+  return each.length === 0 ? "none" : each.join(", ");
 }
 
 function row(output: Output, name: string, text: string): void {

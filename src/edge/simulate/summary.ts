@@ -30,7 +30,9 @@ export class Summary {
   simulatedMs = 0;
   events = 0;
   frames = 0;
-  updatesDelivered = 0;
+  /** By flavour, as are the queries that were asked. */
+  readonly deliveries = new Map<string, number>();
+  readonly queries = new Map<string, number>();
   views = 0;
   /** Runs in which a quorum was gone for good. */
   lostClusters = 0;
@@ -41,17 +43,20 @@ export class Summary {
     this.simulatedMs += outcome.simulatedMs;
     this.events += outcome.events;
     this.frames += outcome.frames;
-    this.updatesDelivered += outcome.updatesDelivered;
+    add(this.deliveries, outcome.deliveries);
+    add(this.queries, outcome.queries);
     this.views += outcome.views;
     if (outcome.lost) this.lostClusters++;
-    for (const [kind, times] of Object.entries(outcome.faults)) {
-      this.faults.set(kind, (this.faults.get(kind) ?? 0) + times);
-    }
+    add(this.faults, outcome.faults);
     this.#hashes.set(seed, outcome.traceHash);
     for (const { property, message } of outcome.violations) this.violations.push({ seed, property, message });
     if (outcome.violations.length > 0 && outcome.diagram !== undefined && this.diagrams.size < DRAWN_MAX) {
       this.diagrams.set(seed, outcome.diagram);
     }
+  }
+
+  get updatesDelivered(): number {
+    return [...this.deliveries.values()].reduce((sum, count) => sum + count, 0);
   }
 
   /** The properties that were violated. */
@@ -73,4 +78,8 @@ export class Summary {
       .toString(16)
       .padStart(8, "0");
   }
+}
+
+function add(sums: Map<string, number>, counts: Readonly<Record<string, number>>): void {
+  for (const [kind, count] of Object.entries(counts)) sums.set(kind, (sums.get(kind) ?? 0) + count);
 }

@@ -79,6 +79,11 @@ async function linkedBy(one: TestNode, other: TestNode): Promise<CuttingProxy> {
   return proxy;
 }
 
+it("behind a guard no datagrams are used, because nothing seals them", async () => {
+  const [one, other] = [await node("a#1", keyGuard(key)), await node("b#1", undefined)];
+  expect([one.network.features, other.network.features]).toEqual([0, 1]);
+});
+
 describe("nodes with one cluster key", () => {
   it("meet, link, and pass frames of all sizes in order, both ways", async () => {
     const [one, other] = [await node("a#1", keyGuard(key)), await node("b#1", keyGuard(key))];

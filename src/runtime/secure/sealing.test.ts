@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it, test } from "vitest";
 import { ATTACKS, CANARY, directTo, GROUP, memberOf, packetAt, viewOf } from "../../../test/secure/attacks.ts";
+import { Packet, RAW } from "../../wire/packet.ts";
 import { Sealing } from "./sealing.ts";
 
 test.each(Object.keys(ATTACKS))("%s", (name) => {
@@ -12,7 +13,7 @@ describe("any bytes", () => {
 
   it("are late or forged, never opened, and never throw", () => {
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 200 }), fc.constantFrom(3, 4), fc.boolean(), (bytes, type, isAimed) => {
+      fc.property(fc.uint8Array({ maxLength: 200 }), fc.constantFrom(3, 4, 5), fc.boolean(), (bytes, type, isAimed) => {
         const frame = bytes.slice();
         if (frame.length > 16) {
           frame[4] = type;
@@ -41,6 +42,25 @@ describe("any packet", () => {
       }),
       { numRuns: 300 },
     );
+  });
+
+  it("that is raw has a key of its own, because its number may be that of another", () => {
+    const [sealer, opener] = [
+      memberOf(Sealing, "ann#0000000a", viewOf(9)),
+      memberOf(Sealing, "bob#0000000b", viewOf(9)),
+    ];
+    const packet = packetAt(0, 9, 4, { text: CANARY });
+    const raw = new Packet(packet.bytes.slice());
+    raw.bytes[5] = RAW;
+    const [sealed, sealedRaw] = [sealer.sealPacket(packet), sealer.sealPacket(raw)];
+    expect([sealed[4], sealedRaw[4]]).toEqual([3, 5]);
+    expect(opener.open("ann#0000000a", sealedRaw)).toEqual({ kind: "opened", frame: raw.bytes });
+    // Byte by byte, the same place in two packets of one number: with one key the sums would be alike.
+    const sums = (a: Uint8Array, b: Uint8Array) => a.map((byte, at) => byte ^ (b[at] ?? 0));
+    const clear = sums(packet.bytes, raw.bytes);
+    expect(sums(sealed.subarray(20, -16), sealedRaw.subarray(20, -16))).not.toEqual(clear);
+    sealedRaw[4] = 3;
+    expect(opener.open("ann#0000000a", sealedRaw).kind).toBe("forged");
   });
 
   it("stays openable for a direct message that comes views later", () => {

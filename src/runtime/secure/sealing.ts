@@ -5,13 +5,14 @@
  *
  *     packets      HKDF(secret, group, epoch, the sender's incarnation); the nonce is the packet's seqno. A packet that is
  *                  sent again, even by another member, is sealed to the very same bytes.
+ *     raw packets  likewise, from a secret of their own, because they are numbered apart.
  *     direct       states and answers to queries, from one member to another: a key of their own, a counter as nonce, and
  *                  the receiver's id as associated data. They may arrive views later, so these keys are kept for some.
  *
  * Keys of packets are thrown away when the epoch is left, and with a step that has come to nothing.
  *
  *     0  u32 length      6  u16 rank of the sender; 0       12  u32 epoch             20  the sealed frame
- *     4  u8  3, or 4     8  u32 group                       16  u32 seqno; counter    -16 the tag
+ *     4  u8  3, 4 or 5   8  u32 group                       16  u32 seqno; counter    -16 the tag
  */
 import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, type KeyObject } from "node:crypto";
 import { allocate } from "../../base/arena.ts";
@@ -22,7 +23,9 @@ import {
   FRAME_PACKET,
   FRAME_SEALED_DIRECT,
   FRAME_SEALED_PACKET,
+  FRAME_SEALED_RAW,
   type Packet,
+  RAW,
 } from "../../wire/packet.ts";
 
 const HEADER_BYTES = 20;
@@ -78,9 +81,10 @@ export class Sealing {
 
   sealPacket(packet: Packet): Uint8Array {
     const { group, epoch, sender, seqno } = packet;
-    const key = this.#group(group).packetKey(epoch, sender);
+    const type = packet.flavour === RAW ? FRAME_SEALED_RAW : FRAME_SEALED_PACKET;
+    const key = this.#group(group).packetKey(type, epoch, sender);
     assert(key !== undefined, "a member has the keys of the epochs that it sends in");
-    return this.#seal(FRAME_SEALED_PACKET, packet.bytes, key, { group, epoch, sender, number: seqno, to: "" });
+    return this.#seal(type, packet.bytes, key, { group, epoch, sender, number: seqno, to: "" });
   }
 
   /** Undefined when `to` has been no member for so long that nothing it may read is left. */
@@ -101,9 +105,12 @@ export class Sealing {
     const sealing = this.#groups.get(group);
     // It may have been left a moment ago, or be entered in a moment, when its members do not send yet.
     if (sealing === undefined) return LATE;
-    const isPacket = frame[4] === FRAME_SEALED_PACKET;
-    const key = isPacket ? sealing.packetKey(epoch, view.getUint16(6, true)) : sealing.directKey(epoch, from);
-    if (key === undefined) return sealing.isPast(epoch) ? LATE : forged("there is no key for it");
+    const type = frame[4] as number;
+    const isPacket = type !== FRAME_SEALED_DIRECT;
+    const key = isPacket ? sealing.packetKey(type, epoch, view.getUint16(6, true)) : sealing.directKey(epoch, from);
+    // A raw packet may also come before this member hears of its epoch, and is then lost.
+    if (key === undefined)
+      return type === FRAME_SEALED_RAW || sealing.isPast(epoch) ? LATE : forged("there is no key for it");
     const number = view.getUint32(16, true);
     const opened = this.#open(frame, key, number, isPacket ? "" : this.#self);
     if (opened === undefined) return forged("it was changed, or belongs elsewhere");
@@ -165,6 +172,8 @@ class GroupSealing {
   readonly #group: number;
   readonly #key: Uint8Array;
   readonly #epochs = new Map<number, EpochKeys>();
+  /** Of the same epochs. */
+  readonly #raws = new Map<number, EpochKeys>();
   readonly #directs = new Map<number, DirectKeys>();
   /** The epoch that this member is in; 0 before the first. */
   current = 0;
@@ -187,6 +196,7 @@ class GroupSealing {
         hkdfSync("sha256", secret, this.#key, `coterie 1 ${purpose}\0${this.#group}\0${view.number}\0${about}`, 32),
       );
     this.#epochs.set(view.number, new EpochKeys(view.members, secret, derive("packets secret", "")));
+    this.#raws.set(view.number, new EpochKeys(view.members, secret, derive("raw secret", "")));
     this.#directs.set(view.number, new DirectKeys(view.members, derive("direct secret", "")));
   }
 
@@ -205,8 +215,8 @@ class GroupSealing {
     return this.#newest === 0 || epoch < this.#newest;
   }
 
-  packetKey(epoch: number, rank: number): KeyObject | undefined {
-    return this.#epochs.get(epoch)?.of(rank);
+  packetKey(type: number, epoch: number, rank: number): KeyObject | undefined {
+    return (type === FRAME_SEALED_RAW ? this.#raws : this.#epochs).get(epoch)?.of(rank);
   }
 
   directKey(epoch: number, sender: NodeId): KeyObject | undefined {
@@ -234,14 +244,16 @@ class GroupSealing {
   }
 
   destroy(): void {
-    for (const keys of this.#epochs.values()) keys.destroy();
+    for (const keys of [...this.#epochs.values(), ...this.#raws.values()]) keys.destroy();
     for (const keys of this.#directs.values()) keys.destroy();
     this.#key.fill(0);
   }
 
   #drop(epoch: number): void {
-    this.#epochs.get(epoch)?.destroy();
-    this.#epochs.delete(epoch);
+    for (const keys of [this.#epochs, this.#raws]) {
+      keys.get(epoch)?.destroy();
+      keys.delete(epoch);
+    }
     if (epoch < this.current) return;
     this.#directs.get(epoch)?.destroy();
     this.#directs.delete(epoch);

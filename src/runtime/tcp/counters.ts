@@ -22,6 +22,13 @@ export interface Counters {
   unproven: number;
   /** Frames dropped because their node was not linked. */
   framesUnlinked: number;
+  datagramsIn: number;
+  /** Frames that left by datagram. */
+  datagramsOut: number;
+  /** Datagrams that were not from a linked node to this one, or made no sense. */
+  datagramsDropped: number;
+  /** Frames that were dropped here because they were not to wait, and datagrams that the system did not take. */
+  datagramsUnsent: number;
 }
 
 export function newCounters(): Counters {
@@ -41,5 +48,9 @@ export function newCounters(): Counters {
     handshakeTimeouts: 0,
     unproven: 0,
     framesUnlinked: 0,
+    datagramsIn: 0,
+    datagramsOut: 0,
+    datagramsDropped: 0,
+    datagramsUnsent: 0,
   };
 }

@@ -1,7 +1,7 @@
 /**
  * The real network: reliable FIFO links over TCP, as `ports.ts` promises them. Each link is two connections, each made
- * by the side that receives on it. This file owns the listening socket and decides who is answered; links, connections
- * and queues have their own files.
+ * by the side that receives on it. This file owns the listening socket and decides who is answered; links, connections,
+ * queues and datagrams have their own files.
  */
 import { createServer, type Server, type Socket } from "node:net";
 import { assert } from "../../base/assert.ts";
@@ -13,6 +13,7 @@ import type { Guard } from "../secure/guard.ts";
 import { formatAddress, ListenError, parseAddress } from "./address.ts";
 import { Caller, type CallerEvents } from "./caller.ts";
 import { type Counters, newCounters } from "./counters.ts";
+import { Datagrams, FEATURE_DATAGRAMS } from "./datagrams.ts";
 import { Dial, KEEP_ALIVE_MS } from "./dial.ts";
 import {
   commonVersion,
@@ -41,12 +42,16 @@ export interface TcpOptions {
   readonly limits?: Partial<Limits>;
 }
 
+/** What has to go by a link instead of a datagram is dropped when so much waits for the node already. */
+const DATAGRAM_BACKLOG_MAX = 256 * 1024;
+
 export class TcpNetwork implements Network {
   readonly counters: Readonly<Counters>;
   /** Where it listens. */
   readonly host: string;
   readonly port: number;
   readonly #server: Server;
+  #datagrams: Datagrams | undefined;
   readonly #limits: Limits;
   readonly #counters: Counters;
   readonly #notices = new Notices();
@@ -85,26 +90,34 @@ export class TcpNetwork implements Network {
     this.#pulseTimer = setInterval(() => {
       for (const link of this.#links.values()) link.pulse();
     }, this.#limits.pulseMs).unref();
-    if (options.sink !== undefined) this.start(options.sink);
   }
 
   /** Rejects with a `ListenError` when the port is taken. */
-  static listen(options: TcpOptions = {}): Promise<TcpNetwork> {
+  static async listen(options: TcpOptions = {}): Promise<TcpNetwork> {
     const host = options.host ?? "127.0.0.1";
     const port = options.port ?? 0;
     const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS });
-    return new Promise((resolve, reject) => {
+    const network = await new Promise<TcpNetwork>((resolve, reject) => {
       server.once("error", (error) => reject(ListenError.from(error, host, port)));
       server.listen({ host, port }, () => {
         server.removeAllListeners("error");
         resolve(new TcpNetwork(server, options));
       });
     });
+    // Datagrams have no seal yet, so there are none behind a guard.
+    if (options.guard === undefined) network.#datagrams = await Datagrams.bind(network.host, network.port);
+    if (options.sink !== undefined) network.start(options.sink);
+    return network;
   }
 
   /** `host:port`, as it listens; what others should dial is for the sink's `identity` to say. */
   get address(): string {
     return formatAddress(this.host, this.port);
+  }
+
+  /** The bits of this node's record that say what it can do. */
+  get features(): number {
+    return this.#datagrams === undefined ? 0 : FEATURE_DATAGRAMS;
   }
 
   /** Answers from now on; connections that were made before have waited. Not needed when `listen` was given the sink. */
@@ -118,6 +131,7 @@ export class TcpNetwork implements Network {
       notices: this.#notices,
       guard: this.#guard,
     };
+    this.#datagrams?.start(this.#surroundings, (id) => this.#links.get(id)?.peer);
     const early = this.#early;
     this.#early = [];
     for (const socket of early) setImmediate(() => this.#answer(socket));
@@ -195,6 +209,7 @@ export class TcpNetwork implements Network {
 
   unlink(id: NodeId): void {
     this.#liveness?.unwatch(id);
+    this.#datagrams?.forget(id);
     this.#links.get(id)?.cut();
     this.#links.delete(id);
   }
@@ -221,6 +236,19 @@ export class TcpNetwork implements Network {
     this.#dirty.length = 0;
   }
 
+  datagram(to: NodeId, frame: Uint8Array): boolean {
+    const link = this.#links.get(to);
+    if (link === undefined) return false;
+    const outcome = this.#datagrams?.send(link.peer, frame) ?? "unusable";
+    if (outcome === "sent") return true;
+    if (outcome === "dropped" || link.backlogBytes > DATAGRAM_BACKLOG_MAX) {
+      this.#counters.datagramsUnsent++;
+      return false;
+    }
+    this.send(to, "bulk", frame);
+    return true;
+  }
+
   backlogBytes(to: NodeId): number {
     return this.#links.get(to)?.backlogBytes ?? 0;
   }
@@ -243,6 +271,7 @@ export class TcpNetwork implements Network {
     this.#links.clear();
     this.#dirty.length = 0;
     await this.#liveness?.close();
+    await this.#datagrams?.close();
     await closed;
   }
 

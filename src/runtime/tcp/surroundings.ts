@@ -30,6 +30,10 @@ export interface Limits {
   readonly handedBytesMax: number;
   /** So much is written ahead of the receiver's acknowledgements; control frames may have to wait behind it. */
   readonly windowBytes: number;
+  /** So long after an answered probe datagrams are trusted to get through; a third of it later the next probe is due … */
+  readonly datagramPathMs: number;
+  /** … and is repeated this often while nobody answers, and something is to be sent. */
+  readonly datagramProbeMs: number;
   /** A node that leaves more than this waiting is reported `broken`. */
   readonly backlogBytesMax: number;
   /** Inbound connections in their handshake, in all … */
@@ -54,6 +58,8 @@ export const DEFAULT_LIMITS: Limits = {
   silentPulsesMax: 3,
   handedBytesMax: 256 * 1024,
   windowBytes: 4 * 1024 * 1024,
+  datagramPathMs: 15_000,
+  datagramProbeMs: 1000,
   backlogBytesMax: 256 * 1024 * 1024,
   halfOpenMax: 256,
   halfOpenPerRemoteMax: 128,

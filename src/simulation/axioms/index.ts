@@ -9,6 +9,7 @@ import { membershipCheckers } from "./membership.ts";
 import { multicastCheckers } from "./multicast.ts";
 import { orderCheckers } from "./order.ts";
 import { queryCheckers } from "./query.ts";
+import { rawCheckers } from "./raw.ts";
 import { recoveryCheckers } from "./recovery.ts";
 import type { CheckOptions } from "./run.ts";
 import { stateCheckers } from "./state.ts";
@@ -22,6 +23,7 @@ export const CHECKERS: readonly Checker[] = [
   ...membershipCheckers,
   ...multicastCheckers,
   ...orderCheckers,
+  ...rawCheckers,
   ...flushCheckers,
   ...queryCheckers,
   ...stateCheckers,

@@ -57,6 +57,7 @@ test("M3: a blocked node delivers nothing", () => {
   const text = "a install 1 a\n a blocked\n a send m1 fifo\n a unblocked\n a deliver m1";
   expect(found(text)).toEqual([]);
   expect(found(text.replace("a unblocked", ""))).toEqual(["M3"]);
+  expect(found(text.replace("fifo", "raw").replace("a unblocked", ""))).toEqual(["M3"]);
 });
 
 const EXCLUSION = `
@@ -75,8 +76,10 @@ test("M4: nothing is delivered from a node outside the view", () => {
   expect(found(EXCLUSION.replace("a,b install 2 a b", "a deliver r1\n a,b install 2 a b"))).toEqual([]);
 });
 
-test("M4: a raw message from a node that is not yet in the receiver's view is no violation", () => {
-  expect(found("a install 1 a\n b loaded 2 x\n b install 2 a b\n b send r1 raw\n a deliver r1")).toEqual([]);
+test("M4: a raw message from a node that is not yet in the receiver's view is none of the view's", () => {
+  const text = "a install 1 a\n b loaded 2 x\n b install 2 a b\n b send r1 raw\n a deliver r1";
+  expect(found(text)).toEqual(["M4"]);
+  expect(found(text.replace("a deliver r1", "a install 2 a b\n a deliver r1"))).toEqual([]);
 });
 
 test("M4: a node that knows that it was excluded delivers and installs nothing", () => {

@@ -99,7 +99,7 @@ function checkPrimaryPartition(run: Run): Violation[] {
     }
   }
   for (const delivery of run.deliveries) {
-    if (!delivery.blocked || delivery.flavour === "raw") continue;
+    if (!delivery.blocked) continue;
     const { node, group } = delivery.member;
     found.add(delivery.event, `${node.id} delivered ${delivery.message.name} while blocked`, node.id, group.name);
   }
@@ -156,10 +156,7 @@ function checkSuccession(
   }
 }
 
-/**
- * A message counts as sent by an excluded node when its sender is no member of the view it is delivered in. Raw messages
- * are outside the views: for them the sender must have been a member of an earlier view of the same stay in the group.
- */
+/** A message counts as sent by an excluded node when its sender is no member of the view it is delivered in. */
 function checkExclusion(run: Run): Violation[] {
   const found = new Findings("M4", run);
   for (const delivery of run.deliveries) {
@@ -201,13 +198,8 @@ function isFromOutside(delivery: Delivery): boolean {
   if (stream?.view === stay.view && stream.sender.id === sender) {
     stream.fromMember ??= stay.view.members.includes(sender);
     if (stream.fromMember) return false;
-  } else if (stay.view.members.includes(sender)) return false;
-  if (delivery.flavour !== "raw") return true;
-  for (const earlier of stay.spell.stays) {
-    if (earlier === stay) return false;
-    if (earlier.view.members.includes(sender)) return true;
   }
-  return false;
+  return !stay.view.members.includes(sender);
 }
 
 function checkDirectory(run: Run): Violation[] {

@@ -45,14 +45,14 @@ function checkDurability(run: Run): Violation[] {
   return found.violations;
 }
 
-/** What a member had sent or delivered in its group before an event. */
+/** What a member had sent or delivered in its group before an event, raw messages aside. */
 function coveredBy(run: Run, member: Recovered["member"], before: number): Message[] {
   const delivered = run.deliveries.filter((delivery) => delivery.member === member && delivery.event < before);
   const sent = [...run.messages.values()].filter(
     ({ stream, sentAt }) =>
       stream?.sender === member.node && stream.view.group === member.group && sentAt >= 0 && sentAt < before,
   );
-  return [...delivered.map(({ message }) => message), ...sent];
+  return [...delivered.map(({ message }) => message), ...sent].filter(({ stream }) => stream?.flavour !== "raw");
 }
 
 function checkOnce(run: Run): Violation[] {

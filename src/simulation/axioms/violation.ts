@@ -17,6 +17,7 @@ export type Property =
   | "D6"
   | "D7"
   | "D8"
+  | "D9"
   | "B1"
   | "F1"
   | "F2"

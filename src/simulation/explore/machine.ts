@@ -242,6 +242,7 @@ export class Machine {
       send: (to, lane, bytes) => {
         if (linked.has(to)) this.#outputs.push({ kind: "send", to, lane, bytes });
       },
+      datagram: () => true,
       flush: () => {},
       backlogBytes: () => 0,
       close: () => {},
