@@ -569,6 +569,21 @@ describe("leaving (C11)", () => {
     expect(last.seen()).toContain("ended left");
   });
 
+  test("who has left does nothing for the group any more, in the rest of the turn either (seeds 336, 1695)", () => {
+    const host = pair();
+    host.member.leave();
+    host.turn();
+    host.turn();
+    host.member.retarget(viewOf(3, [b], [b]));
+    host.member.receive(b, { kind: "install", group: 1, directoryIndex: 1, target: 3, from: 2 });
+    expect(host.seen()).toContain("ended left");
+    host.member.retarget(viewOf(4, [b, a], [b]));
+    follow(host, stepOf(2, viewOf(4, [b, a], [b])), 4);
+    host.member.receive(b, { kind: "fetch", group: 1, epoch: 2, sender: 0, from: 0, to: 1 });
+    host.member.packet(b, inEpoch(2, 1, 0, "late"));
+    expect(host.effects.take()).toEqual([]);
+  });
+
   test("those who stay tell the one that left", () => {
     const host = pair();
     lead(host, viewOf(3, [a], [a]), {});

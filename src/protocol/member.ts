@@ -284,7 +284,9 @@ export class Member implements FlushHost {
 
   packet(from: NodeId, packet: Packet): void {
     const epoch = this.#epoch;
-    if (epoch !== undefined && packet.epoch === epoch.number) {
+    if (this.#ended) {
+      packet.release();
+    } else if (epoch !== undefined && packet.epoch === epoch.number) {
       const rank = epoch.view.members.indexOf(from);
       if (rank < 0) {
         packet.release();
@@ -301,6 +303,7 @@ export class Member implements FlushHost {
   }
 
   receive(from: NodeId, message: Message): void {
+    if (this.#ended) return;
     if (this.#recovery !== undefined) {
       if (this.#deferred.length < EARLY_MAX) this.#deferred.push({ from, message });
       return;
@@ -352,7 +355,7 @@ export class Member implements FlushHost {
 
   /** The directory has a newer target of this group. */
   retarget(target: GroupView): void {
-    if (target.number <= this.#target.number) return;
+    if (this.#ended || target.number <= this.#target.number) return;
     this.#target = target;
     if (target.members.includes(this.self)) {
       if (this.#recovery === undefined) this.#flush.begin(target);
