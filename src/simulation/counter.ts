@@ -377,7 +377,9 @@ export class Counter implements Application {
 
   /** Who responds to what is the same in every run of a seed; so few do that a conversation ends. */
   #respond(name: string, { own }: DeliveryPoint): void {
-    if (!own && hashString(`${this.#hooks.node} ${name}`) % 12 === 0) this.send(CAUSAL);
+    // However many they are, fewer than one of them answers, or the talk would never end.
+    const oneIn = Math.max(12, this.view.members.length * 2);
+    if (!own && hashString(`${this.#hooks.node} ${name}`) % oneIn === 0) this.send(CAUSAL);
   }
 
   #ownQuery(membership: Membership, number: number, audience: readonly NodeId[] | undefined, view: GroupView): void {
