@@ -103,8 +103,7 @@ export const ERROR_CODES = {
   },
   "not-recoverable": {
     meaning: "All members of a durable group had failed, and it cannot be brought back from this node's disk.",
-    remedy:
-      "Start the other nodes that kept the group's state; `coterie status` names them. See the message for what is missing.",
+    remedy: "Start the other nodes that kept the group's state. The message says what is missing here.",
     retryable: true,
   },
   left: {

@@ -178,7 +178,7 @@ function startError(
 
 function listenAddress(listen: string | undefined): { readonly host: string; readonly port: number } {
   if (listen === undefined) return { host: "127.0.0.1", port: 0 };
-  const parsed = parseAddress(listen.includes(":") ? listen : `127.0.0.1:${listen}`);
+  const parsed = parseAddress(listen.includes(":") ? listen : `127.0.0.1:${listen}`, 0);
   if (parsed === undefined) throw new CoterieError("invalid-option", `start: \`listen\` is not an address: ${listen}`);
   return parsed;
 }

@@ -11,6 +11,11 @@ describe("an address", () => {
     expect(formatAddress(host, port)).toBe(text);
   });
 
+  it("has port 0 only where one listens", () => {
+    expect(parseAddress("host:0", 0)).toEqual({ host: "host", port: 0 });
+    expect(parseAddress("host:-1", 0)).toBeUndefined();
+  });
+
   it.each([
     "",
     ":",

@@ -9,14 +9,14 @@ export interface Address {
   readonly port: number;
 }
 
-/** The address in this text, or undefined when it is not one. */
-export function parseAddress(text: string): Address | undefined {
+/** The address in this text, or undefined when it is not one. Port 0, any free one, is only good to listen at. */
+export function parseAddress(text: string, lowestPort: 0 | 1 = 1): Address | undefined {
   const colon = text.lastIndexOf(":");
   if (colon <= 0) return undefined;
   const digits = text.slice(colon + 1);
   if (!/^[0-9]{1,5}$/.test(digits)) return undefined;
   const port = Number(digits);
-  if (port === 0 || port > 65_535) return undefined;
+  if (port < lowestPort || port > 65_535) return undefined;
   const host = text.slice(0, colon);
   if (host.startsWith("[") && host.endsWith("]")) {
     const inner = host.slice(1, -1);
