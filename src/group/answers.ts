@@ -60,9 +60,14 @@ export class Answers {
     this.#abort(to, query, code, reason);
   }
 
+  /** Answers a query about which this member has nothing to say. */
+  pass(to: NodeId, query: number): void {
+    this.#membership?.answer(to, query, "null", NOTHING);
+  }
+
   #answer(operation: Operation, to: NodeId, query: number, context: LiveQueryContext, value: unknown): void {
     if (context.answersNull || value === undefined) {
-      this.#membership?.answer(to, query, "null", NOTHING);
+      this.pass(to, query);
       return;
     }
     const bytes = encodeValue(value);

@@ -164,10 +164,11 @@ function sendBytes(
   bytes: Uint8Array,
   call: Pending<unknown> | undefined,
 ): Waiting | CoterieError | undefined {
-  const { definition } = replica;
+  const { definition, outbox } = replica;
   const bytesMax = bytesMaxOf(definition, flavour);
   if (bytes.length > bytesMax) return tooLarge(operation, bytes.length, bytesMax, definition.name);
-  return hand(replica, flavour, operation.opcode | AS_BYTES, bytes, call);
+  const refusal = outbox.refusal ?? refusedByView(replica, flavour, operation, undefined);
+  return refusal ?? hand(replica, flavour, operation.opcode | AS_BYTES, bytes, call);
 }
 
 function sendEncoded(
@@ -180,15 +181,28 @@ function sendEncoded(
 ): Waiting | CoterieError | undefined {
   const { definition } = replica;
   const { name: group } = definition;
-  const refusal = replica.outbox.refusal ?? refusedBySignal(scope.signal, operation.name, group);
+  const { audience } = scope;
+  const refusal =
+    replica.outbox.refusal ??
+    refusedBySignal(scope.signal, operation.name, group) ??
+    refusedByView(replica, flavour, operation, audience);
   if (refusal !== undefined) return refusal;
   const body = encodeArguments(operation, args, group);
   if (body instanceof CoterieError) return body;
   const bytesMax = bytesMaxOf(definition, flavour);
   if (body.bytes.length > bytesMax) return tooLarge(operation, body.bytes.length, bytesMax, group);
-  const { audience } = scope;
   if (audience === undefined) return hand(replica, flavour, body.tag, body.bytes, call);
   return hand(replica, flavour, body.tag | AUDIENCE, payloadOf(undefined, audience, body.bytes), call);
+}
+
+/** Raw messages are outside of views: members that lack the operation let them pass. */
+function refusedByView(
+  { capabilities }: Replica,
+  flavour: number,
+  { opcode }: Operation,
+  audience: Audience | undefined,
+): CoterieError | undefined {
+  return flavour === RAW ? undefined : capabilities.refusal(opcode, audience?.members);
 }
 
 function bytesMaxOf({ maxMessageBytes }: CompiledDefinition, flavour: number): number {

@@ -64,25 +64,45 @@ test("only what defineGroup made is a definition", () => {
   }
 });
 
-test("operations are numbered by name, not by the order in which they were written", () => {
-  const one = compiledOf(defineGroup({ ...good, updates: { b: () => 1, a: () => 2 } }));
+test("an operation's code is that of its name and kind, whatever else the definition has", () => {
+  const handler = () => 1;
+  const one = compiledOf(defineGroup({ ...good, updates: { b: handler, a: handler }, queries: { a: handler } }));
   expect(one.updates.map(({ name, opcode }) => [name, opcode])).toEqual([
-    ["a", 0],
-    ["b", 1],
+    ["a", 0xa97_8112],
+    ["b", 0xe23_e816],
   ]);
+  expect(one.queries.map(({ opcode }) => opcode)).toEqual([0x1a97_8112]);
+  expect(one.operations).toEqual([0xa97_8112, 0xe23_e816, 0x1a97_8112]);
+  const other = compiledOf(defineGroup({ ...good, updates: { b: handler } }));
+  expect(other.operations).toContain(0xe23_e816);
+});
+
+test("two names with one code are refused, and both are named", () => {
+  const updates = { dropGetClears: () => 1, userScoreLockOne: () => 2 };
+  const error = refusal({ ...good, updates });
+  expect(error.code).toBe("invalid-option");
+  expect(error.message).toContain("`updates.userScoreLockOne` and `updates.dropGetClears`");
+  expect(() =>
+    defineGroup({ ...good, updates: { dropGetClears: () => 1 }, queries: { userScoreLockOne: () => 2 } }),
+  ).not.toThrow();
+});
+
+test("a definition has so many operations at most", () => {
+  const many = (count: number) =>
+    Object.fromEntries(Array.from({ length: count }, (_, index) => [`u${index}`, () => 1]));
+  expect(() => defineGroup({ ...good, updates: many(1000), queries: many(24) })).not.toThrow();
+  expect(refusal({ ...good, updates: many(1000), queries: many(25) }).message).toContain("1024");
 });
 
 test("the digest covers what members must agree on, and nothing else", () => {
   const digest = defineGroup(good).digest;
   expect(digest).toMatch(/^[0-9a-f]{32}$/);
-  const same = { ...good, updates: { add: (_context: unknown, by: number) => by }, onView: () => {} };
+  const same = { ...good, updates: { add: (_context: unknown, by: number) => by, more: () => 1 }, onView: () => {} };
   expect(defineGroup(same).digest).toBe(digest);
   const others = [
     { ...good, name: "h" },
     { ...good, version: 2 },
-    { ...good, updates: { plus: () => 1 } },
-    { ...good, updates: { add: () => 1, more: () => 1 } },
-    { ...good, updates: {}, queries: { get: () => 1, add: () => 1 } },
+    { ...good, durable: true },
     { ...good, maxMessageBytes: 1000 },
   ];
   const digests = others.map((other) => defineGroup(other as typeof good).digest);

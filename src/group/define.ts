@@ -1,13 +1,15 @@
 /**
  * `defineGroup` turns a group's description, written once, into a definition that every member joins with. It fails at
- * once, naming the field, when the description is wrong. The definition's digest covers what members must agree on to
- * understand each other's messages: the name, `version`, the operations' names and kinds, and `maxMessageBytes`; not the
- * source of the handlers, which is the developer's to keep compatible (raise `version` when it is not).
+ * once, naming the field, when the description is wrong. The definition's digest covers what must be equal at all
+ * members: the name, `version`, `maxMessageBytes`, `durable` and `secure`. Of two members' operations one's may be a part of the
+ * other's (rule C14). What the handlers do is the developer's to keep compatible (raise `version` when it is not).
  */
 import { createHash } from "node:crypto";
 import type { StandardSchemaV1 } from "@standard-schema/spec";
+import { OPERATIONS_MAX } from "../protocol/view.ts";
 import { type BatchHandler, batchHandlerOf, isBorrower } from "./batch.ts";
 import { CoterieError } from "./errors.ts";
+import { operationCode } from "./message.ts";
 import type {
   ArgumentsOf,
   Given,
@@ -22,7 +24,6 @@ import type {
 const MESSAGE_BYTES_DEFAULT = 8 * 1024 * 1024;
 const MESSAGE_BYTES_MAX = 256 * 1024 * 1024;
 const NAME_MAX = 128;
-const OPERATIONS_MAX = 0x1_0000;
 const DIGEST_DIGITS = 32;
 
 /** How a state becomes bytes and comes back, for states that are large or not plain data. */
@@ -105,6 +106,7 @@ export type Handler = (context: unknown, ...args: readonly unknown[]) => unknown
 
 export interface Operation {
   readonly name: string;
+  /** Its code: see `message.ts`. */
   readonly opcode: number;
   readonly handler: Handler;
   /** Of an update that takes many messages at once: used in place of `handler` where it can be. */
@@ -118,8 +120,10 @@ export interface Operation {
 export interface CompiledDefinition {
   readonly name: string;
   readonly digest: string;
+  /** The codes of all operations, ascending. */
+  readonly operations: readonly number[];
   readonly state: () => unknown;
-  /** By opcode. */
+  /** By name. */
   readonly updates: readonly Operation[];
   readonly queries: readonly Operation[];
   readonly onView: ((context: ViewContext<unknown>) => unknown) | undefined;
@@ -205,9 +209,13 @@ function compile(description: Readonly<Record<string, unknown>>): CompiledDefini
     }
   }
   for (const { name: update, handler } of updates) refuseAsynchronous(update, handler);
+  if (updates.length + queries.length > OPERATIONS_MAX) {
+    throw invalid("updates", `has, with \`queries\`, more than ${OPERATIONS_MAX} operations`);
+  }
   return {
     name,
-    digest: digestOf(name, version, maxMessageBytes, durable, secure, updates, queries),
+    digest: digestOf(name, version, maxMessageBytes, durable, secure),
+    operations: [...updates, ...queries].map(({ opcode }) => opcode).sort((a, b) => a - b),
     state,
     updates,
     queries,
@@ -238,13 +246,20 @@ function operationsIn(
   if (given === undefined) return [];
   if (typeof given !== "object" || given === null) throw invalid(field, "is not an object of functions");
   const names = Object.keys(given).sort();
-  if (names.length > OPERATIONS_MAX) throw invalid(field, `has more than ${OPERATIONS_MAX} operations`);
-  return names.map((name, opcode) => {
+  const named = new Map<number, string>();
+  return names.map((name) => {
     const handler: unknown = (given as Readonly<Record<string, unknown>>)[name];
     if (name === "then" || name === "__proto__" || name === "") {
       throw invalid(`${field}.${name}`, "cannot be the name of an operation", "choose another name");
     }
     if (typeof handler !== "function") throw invalid(`${field}.${name}`, "is not a function");
+    const opcode = operationCode(name, field === "updates" ? "update" : "query");
+    const other = named.get(opcode);
+    if (other !== undefined) {
+      const problem = `and \`${field}.${other}\` have names with the same hash`;
+      throw invalid(`${field}.${name}`, problem, "Choose another name for one of them.");
+    }
+    named.set(opcode, name);
     const batch = batchHandlerOf(handler);
     const borrows = isBorrower(handler);
     return { name, opcode, handler: handler as Handler, batch, borrows, schema: schemas.get(name) };
@@ -316,16 +331,12 @@ function digestOf(
   maxMessageBytes: number,
   durable: boolean,
   secure: boolean,
-  updates: readonly Operation[],
-  queries: readonly Operation[],
 ): string {
   const agreed = [
     "coterie 1",
     name,
     version === undefined ? null : String(version),
     maxMessageBytes,
-    updates.map((operation) => operation.name),
-    queries.map((operation) => operation.name),
     ...(durable ? ["durable"] : []),
     ...(secure ? ["secure"] : []),
   ];

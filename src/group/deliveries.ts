@@ -5,6 +5,8 @@
  * - a member's own messages come back in the order in which they were sent, per flavour, so the results find their calls;
  * - an update that throws leaves the state as it was at that moment, at every replica alike; its sender is told, the
  *   group goes on;
+ * - an operation that a member of the view lacks is run by nobody, and its sender is told; of raw messages, which are
+ *   outside of views, by those that have it;
  * - bytes that cannot be understood are counted and dropped, at every replica alike.
  *
  * The path of an update of bytes makes one object per message: the view of the packet's copy that the handler gets.
@@ -16,6 +18,7 @@ import { Answers } from "./answers.ts";
 import { argumentsIn } from "./arguments.ts";
 import { type BatchHandler, LiveBatch } from "./batch.ts";
 import { copyOf } from "./bytes.ts";
+import type { Capabilities } from "./capabilities.ts";
 import { LiveUpdateContext } from "./contexts.ts";
 import type { CompiledDefinition, Operation } from "./define.ts";
 import { type Diagnostics, isThenable } from "./diagnostics.ts";
@@ -28,6 +31,7 @@ import type { Recorder } from "./recorder.ts";
 
 export interface DeliveriesParts {
   readonly definition: CompiledDefinition;
+  readonly capabilities: Capabilities;
   /** The state of a new group. */
   readonly state: unknown;
   readonly diagnostics: Diagnostics;
@@ -39,7 +43,8 @@ export interface DeliveriesParts {
 export class Deliveries {
   /** What updates see; it also holds the state. */
   readonly context: LiveUpdateContext;
-  readonly #definition: CompiledDefinition;
+  readonly #group: string;
+  readonly #capabilities: Capabilities;
   readonly #diagnostics: Diagnostics;
   readonly #outbox: Outbox;
   readonly #questions: Questions;
@@ -48,9 +53,10 @@ export class Deliveries {
   readonly #reassembly: Reassembly;
 
   constructor(parts: DeliveriesParts) {
-    const { maxMessageBytes } = parts.definition;
+    const { name, maxMessageBytes } = parts.definition;
     this.context = new LiveUpdateContext(parts.state);
-    this.#definition = parts.definition;
+    this.#group = name;
+    this.#capabilities = parts.capabilities;
     this.#diagnostics = parts.diagnostics;
     this.#outbox = parts.outbox;
     this.#questions = parts.questions;
@@ -77,13 +83,13 @@ export class Deliveries {
       this.#deliverPart(packet, own);
       return;
     }
-    const { updates } = this.#definition;
+    const updates = flavour === RAW ? this.#capabilities.ownUpdates : this.#capabilities.updates;
     const cursor = new MessageCursor(packet);
     let copy: ArrayBuffer | undefined;
     let place = 0;
     for (; cursor.next(); place++) {
       const { tag, from, length } = cursor;
-      const update = (tag & ~OPERATION_MASK) === AS_BYTES ? updates[tag & OPERATION_MASK] : undefined;
+      const update = (tag & ~OPERATION_MASK) === AS_BYTES ? updates.get(tag & OPERATION_MASK) : undefined;
       if (update?.batch !== undefined) {
         place += this.#updateBatch(update, update.batch, packet, cursor, place, own) - 1;
         context.index++;
@@ -108,6 +114,7 @@ export class Deliveries {
   /** A view was installed: what is incomplete in the old one will never be complete. */
   installed(view: GroupView): void {
     this.#reassembly.reset();
+    this.#capabilities.installed(view);
     this.context.view = view;
     this.context.rank = view.members.indexOf(this.context.self);
   }
@@ -226,7 +233,9 @@ export class Deliveries {
     const envelope = openMessage(tag, bytes, from, to);
     const meant = envelope?.audience?.includes(this.context.self) ?? true;
     const isQuery = (tag & QUERY) !== 0;
-    const operation = (isQuery ? this.#definition.queries : this.#definition.updates)[tag & OPERATION_MASK];
+    const code = tag & OPERATION_MASK;
+    if (envelope !== undefined && this.#passesOver(code, envelope, meant, own)) return;
+    const operation = this.#capabilities.operation(code);
     if (isQuery) {
       if (own) this.#ownQuery(envelope);
       if (meant) this.#query(operation, envelope, tag, bytes, to);
@@ -243,6 +252,30 @@ export class Deliveries {
     }
     this.#malformed(`an update of ${this.context.sender}`);
     if (own) this.#failOwn(this.#error("invalid-argument", "the message could not be understood"));
+  }
+
+  /**
+   * Whether the operation is not run: nobody runs what one of those who are meant lacks by the view. Raw messages are
+   * outside of views, so each member judges for itself.
+   */
+  #passesOver(code: number, { audience, query }: Envelope, meant: boolean, own: boolean): boolean {
+    const { flavour, sender } = this.context;
+    if (flavour === RAW) {
+      if (!meant || this.#capabilities.operation(code) !== undefined) return false;
+      if (query !== undefined) this.#answers.pass(sender, query);
+    } else {
+      const unsupported = this.#capabilities.refusal(code, audience);
+      if (unsupported === undefined) return false;
+      if (own) this.#failUnsupported(unsupported, query);
+    }
+    this.#diagnostics.counters.unsupported++;
+    return true;
+  }
+
+  #failUnsupported(error: CoterieError, query: number | undefined): void {
+    const isTold = this.#failOwn(error);
+    if (query !== undefined) this.#questions.failed(query, error);
+    else if (!isTold) this.#diagnostics.report("warn", "not-supported", "message", error.message);
   }
 
   #ownQuery(envelope: Envelope | undefined): void {
@@ -279,6 +312,6 @@ export class Deliveries {
   }
 
   #error(code: ErrorCode, problem: string, cause?: unknown): CoterieError {
-    return new CoterieError(code, problem, { group: this.#definition.name, view: this.context.view.number, cause });
+    return new CoterieError(code, problem, { group: this.#group, view: this.context.view.number, cause });
   }
 }

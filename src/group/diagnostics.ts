@@ -37,6 +37,8 @@ export interface GroupCounters {
   overloaded: number;
   /** Messages and replies dropped because they could not be understood. */
   malformed: number;
+  /** Messages that nobody ran because a member of the view lacks their operation, and raw ones that this member lacks. */
+  unsupported: number;
   /** Updates whose handler threw or returned a promise, and queries whose handler threw (AbortReply not counted). */
   handlerFailures: number;
   /** Exceptions out of `onView`, `onExcluded` and other callbacks. */
@@ -75,6 +77,7 @@ export class Diagnostics {
     queued: 0,
     overloaded: 0,
     malformed: 0,
+    unsupported: 0,
     handlerFailures: 0,
     callbackFailures: 0,
     slowMembers: 0,

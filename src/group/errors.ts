@@ -31,6 +31,11 @@ export const ERROR_CODES = {
     remedy: "Use a name from `updates` or `queries` of the definition.",
     retryable: false,
   },
+  "not-supported": {
+    meaning: "Members of the view run an older definition, which does not have this operation. Nobody has run it.",
+    remedy: "Call it again when these members are upgraded or gone; `group.supports(name)` says when.",
+    retryable: true,
+  },
   "asynchronous-update": {
     meaning: "An update's handler is asynchronous or returned a promise; updates run in one step at every replica.",
     remedy: "Make the update synchronous: do the waiting before the send and pass its outcome as an argument.",
@@ -128,8 +133,10 @@ export const ERROR_CODES = {
     retryable: false,
   },
   "definition-mismatch": {
-    meaning: "The members of the group run another definition: other operations, version or limits.",
-    remedy: "Deploy the same definition everywhere, or join under another name.",
+    meaning:
+      "The members of the group run a definition that does not go with this one: other operations, version or limits.",
+    remedy:
+      "Change a definition by adding operations, or by removing them, but not both at once; or join under another name.",
     retryable: false,
   },
   "state-transfer-failed": {

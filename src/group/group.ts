@@ -9,6 +9,7 @@ import type { GroupDefinition, ShapeOf } from "./define.ts";
 import type { GroupCounters } from "./diagnostics.ts";
 import type { Guaranteed, Optimistic, Plain, Stable } from "./guarantee.ts";
 import type {
+  OperationOf,
   OptimisticSends,
   OptimisticSubsetSends,
   Queries,
@@ -100,6 +101,11 @@ export interface Group<G extends GroupDefinition> extends ScopedCalls<ShapeOf<G>
   readonly signal: AbortSignal;
   /** What was counted here since the join; a copy. */
   readonly counters: Readonly<GroupCounters>;
+  /**
+   * Whether every member of the present view has this update or query. During a rolling upgrade members with an older
+   * definition may lack it; then calls of it fail with `not-supported`, but for raw ones, which run where it is known.
+   */
+  supports(operation: OperationOf<ShapeOf<G>>): boolean;
 
   /** The same calls, to these members only. Throws `invalid-argument` for what cannot be a member. */
   to(members: NodeId | readonly NodeId[]): SubsetCalls<ShapeOf<G>>;

@@ -70,6 +70,15 @@ export class GroupHandle implements ReplicaListener {
     return { ...this.#replica.diagnostics.counters };
   }
 
+  supports(name: string): boolean {
+    const { definition, capabilities } = this.#replica;
+    const operations = [...definition.updates, ...definition.queries].filter((operation) => operation.name === name);
+    if (operations.length === 0) {
+      throw new CoterieError("unknown-operation", `the group has no operation \`${name}\``, { group: this.name });
+    }
+    return operations.every(({ opcode }) => capabilities.lackers(opcode, undefined).length === 0);
+  }
+
   get rawSend() {
     return this.#calls.rawSend;
   }

@@ -2,22 +2,28 @@
  * What a group's message says, above its tag and payload of `wire/packet.ts`. The tag names the operation and says how
  * the payload begins, so that a plain update of bytes is nothing but its bytes:
  *
- *     bits 0–15  operation: its position among the definition's updates, or queries, by name
- *     bit 16     AS_BYTES: the one argument is the rest of the payload, else it is the encoded array of arguments
- *     bit 17     QUERY: the payload begins with the query's number, u32; answers go to the sender
- *     bit 18     AUDIENCE: then come the members that are meant, as `nodeIds`; others let the message pass
- *     bits 19–31 zero
+ *     bits 0–27  a hash of the operation's name
+ *     bit 28     QUERY: the payload begins with the query's number, u32; answers go to the sender
+ *     bit 29     AS_BYTES: the one argument is the rest of the payload, else it is the encoded array of arguments
+ *     bit 30     AUDIENCE: then come the members that are meant, as `nodeIds`; others let the message pass
+ *     bit 31     zero
+ *
+ * The bits 0 to 28 are the operation's code. It depends on nothing but its name and kind, so it is the same in every
+ * definition that has the operation, at every node and on every disk.
  */
+import { createHash } from "node:crypto";
 import { RAW_BYTES_MAX } from "../protocol/raw.ts";
 import { type NodeId, nodeIds } from "../protocol/view.ts";
 import { encode } from "../wire/layout.ts";
 import { Reader } from "../wire/reader.ts";
 
-export const OPERATION_MASK = 0xffff;
-export const AS_BYTES = 0x1_0000;
-export const QUERY = 0x2_0000;
-export const AUDIENCE = 0x4_0000;
-const KNOWN = OPERATION_MASK | AS_BYTES | QUERY | AUDIENCE;
+export const QUERY = 0x1000_0000;
+export const AS_BYTES = 0x2000_0000;
+export const AUDIENCE = 0x4000_0000;
+/** Of a tag: the operation's code. */
+export const OPERATION_MASK = 0x1fff_ffff;
+const NAME_MASK = 0x0fff_ffff;
+const KNOWN = OPERATION_MASK | AS_BYTES | AUDIENCE;
 
 const QUERY_BYTES = 4;
 
@@ -26,6 +32,12 @@ export const ENVELOPE_BYTES_MAX = 128 * 1024;
 
 /** The longest body of a raw message. */
 export const RAW_BODY_BYTES_MAX = RAW_BYTES_MAX - ENVELOPE_BYTES_MAX;
+
+/** The code of the operation of this name. */
+export function operationCode(name: string, kind: "update" | "query"): number {
+  const hash = createHash("sha256").update(name).digest().readUInt32BE() & NAME_MASK;
+  return kind === "query" ? hash | QUERY : hash;
+}
 
 /** The members a message is meant for, and those as bytes, made once for many messages. */
 export interface Audience {

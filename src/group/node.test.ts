@@ -46,7 +46,7 @@ describe("join", () => {
   test("another definition under the same name is refused", async () => {
     const cluster = new FakeCluster();
     await createNode(cluster.node("a")).join(one);
-    const other = defineGroup({ name: "one", state: () => 0, updates: { something: () => 1 } });
+    const other = defineGroup({ name: "one", state: () => 0, version: 2 });
     const error = await failureOf(createNode(cluster.node("b")).join(other));
     expect(error).toMatchObject({ code: "definition-mismatch", group: "one" });
     expect((error as Error).message).toContain(one.digest);
@@ -59,7 +59,7 @@ describe("join", () => {
     expect(await first.send.nothing()).toBe(1);
     expect(await second.query(1).name()).toHaveLength(1);
     const other = createNode(cluster.node("b"));
-    const mismatched = defineGroup({ name: "two", state: () => "" });
+    const mismatched = defineGroup({ name: "two", state: () => "", version: 2 });
     expect(await failureOf(other.joinAll([one, mismatched]))).toMatchObject({ code: "definition-mismatch" });
     expect(first.view.members).toEqual(["a#00000001"]);
     expect(await node.joinAll([])).toEqual([]);

@@ -12,6 +12,7 @@ import { CoterieError } from "./errors.ts";
 import { Feed } from "./feed.ts";
 import type { Group } from "./group.ts";
 import { GroupHandle } from "./handle.ts";
+import { QUERY } from "./message.ts";
 import { abortedBy } from "./questions.ts";
 import type { RecordingTo } from "./recorder.ts";
 import { Replica, type ReplicaParts } from "./replica.ts";
@@ -67,6 +68,9 @@ export interface NodeOptions {
 export function createNode(runtime: NodeRuntime, options: NodeOptions = {}): Node {
   return new LiveNode(runtime, options);
 }
+
+/** So many operations are named when definitions do not go together. */
+const DIFFERENCES_MAX = 5;
 
 /** How long a closing node waits for room for the calls that its groups have queued. */
 const CLOSE_MS = 1000;
@@ -226,10 +230,11 @@ class Joining {
       replicaOf(definition, { onReady: () => this.#ready(index), onEnded: (error) => this.fail(error) }),
     );
     const requests = this.#replicas.map((application) => {
-      const { name, digest, durable, secure } = application.definition;
-      return { name, digest, durable, application, security: secure ? { key: undefined } : undefined };
+      const { name, digest, durable, secure, operations } = application.definition;
+      const security = secure ? { key: undefined } : undefined;
+      return { name, digest, durable, operations, application, security };
     });
-    this.#cancel = runtime.join(requests, (why) => this.fail(errorOf(why)));
+    this.#cancel = runtime.join(requests, (why) => this.fail(errorOf(why, definitions)));
     if (this.#over) this.#cancel();
   }
 
@@ -264,12 +269,16 @@ class Joining {
   }
 }
 
-function errorOf(why: JoinRefusal | JoinFailure): CoterieError {
+function errorOf(why: JoinRefusal | JoinFailure, definitions: readonly CompiledDefinition[]): CoterieError {
   if ("detail" in why) return new CoterieError(why.code, why.detail, { cause: why.cause });
   const { code, name: group } = why;
   switch (code) {
     case "definition-mismatch": {
-      const problem = `the members of group ${group} have the definition ${why.expected}, not this one`;
+      const own = definitions.find(({ name }) => name === group);
+      const problem =
+        own === undefined || why.operations === undefined
+          ? `the members of group ${group} have the definition ${why.expected}, not this one`
+          : `the definition of group ${group} does not go with its members': ${differences(own, why.operations)}`;
       return new CoterieError(code, problem, { group });
     }
     case "already-member":
@@ -283,6 +292,18 @@ function errorOf(why: JoinRefusal | JoinFailure): CoterieError {
       return new CoterieError(code, problem, { group });
     }
   }
+}
+
+/** What of a definition the members with these operations do not have, and the other way round. */
+function differences({ updates, queries, operations }: CompiledDefinition, theirs: readonly number[]): string {
+  const theirCodes = new Set(theirs);
+  const ours = [...updates, ...queries].filter(({ opcode }) => !theirCodes.has(opcode));
+  const said = ours.map(({ name, opcode }) => {
+    if (!theirCodes.has(opcode ^ QUERY)) return `they have no \`${name}\``;
+    return `\`${name}\` is ${(opcode & QUERY) === 0 ? "a query" : "an update"} there`;
+  });
+  const lacked = theirs.filter((code) => !operations.includes(code)).length;
+  return [...said.slice(0, DIFFERENCES_MAX), `it lacks ${lacked} of their operations`].join("; ");
 }
 
 class LiveCluster implements Cluster {

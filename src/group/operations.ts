@@ -122,6 +122,9 @@ export interface SendCall<A extends readonly unknown[], R> {
   post(...args: A): Promise<void> | undefined;
 }
 
+/** The name of an update or a query. */
+export type OperationOf<D extends Shape> = (keyof D["updates"] | keyof D["queries"]) & string;
+
 /** Sends whose results an exclusion may undo. */
 export type OptimisticSends<D extends Shape> = {
   readonly [K in keyof D["updates"]]: SendCall<ArgumentsOf<D["updates"][K]>, Optimistic<ResultOf<D["updates"][K]>>>;

@@ -8,11 +8,12 @@ import type { GroupView, NodeId } from "../protocol/view.ts";
 import type { Membership, ReplyStatus } from "../runtime/application.ts";
 import { abortOf } from "./answers.ts";
 import { encodeArguments } from "./arguments.ts";
+import type { Capabilities } from "./capabilities.ts";
 import { decodeValue, MALFORMED } from "./codec.ts";
 import type { Operation } from "./define.ts";
 import type { Diagnostics } from "./diagnostics.ts";
 import { CoterieError } from "./errors.ts";
-import { AUDIENCE, type Audience, payloadOf, QUERY, RAW_BODY_BYTES_MAX } from "./message.ts";
+import { AUDIENCE, type Audience, payloadOf, RAW_BODY_BYTES_MAX } from "./message.ts";
 import type { Outbox, Waiting } from "./outbox.ts";
 import { Pending } from "./pending.ts";
 import type { Recorder } from "./recorder.ts";
@@ -56,6 +57,7 @@ interface Asked extends Question {
 export class Questions {
   readonly #group: string;
   readonly #bytesMax: number;
+  readonly #capabilities: Capabilities;
   readonly #diagnostics: Diagnostics;
   readonly #outbox: Outbox;
   readonly #after: After;
@@ -66,6 +68,7 @@ export class Questions {
   constructor(parts: {
     readonly group: string;
     readonly bytesMax: number;
+    readonly capabilities: Capabilities;
     readonly diagnostics: Diagnostics;
     readonly outbox: Outbox;
     readonly after: After;
@@ -73,6 +76,7 @@ export class Questions {
   }) {
     this.#group = parts.group;
     this.#bytesMax = parts.bytesMax;
+    this.#capabilities = parts.capabilities;
     this.#diagnostics = parts.diagnostics;
     this.#outbox = parts.outbox;
     this.#after = parts.after;
@@ -106,8 +110,13 @@ export class Questions {
     onAnswer: Asked["onAnswer"],
   ): Asked | undefined {
     const { operation, audience, options, wanted } = question;
+    // A raw query is outside of views: members that lack the operation have nothing to say.
+    const isRaw = options.order === "raw";
     const membership = this.#membership;
-    const refusal = this.#outbox.refusal ?? refusedBySignal(options.signal, operation.name, this.#group);
+    const refusal =
+      this.#outbox.refusal ??
+      refusedBySignal(options.signal, operation.name, this.#group) ??
+      (isRaw ? undefined : this.#capabilities.refusal(operation.opcode, audience?.members));
     if (refusal !== undefined || membership === undefined) {
       call.fail(refusal ?? notOpen(), this.#diagnostics);
       return undefined;
@@ -132,12 +141,12 @@ export class Questions {
     };
     this.#open.set(query, asked);
     this.#recorder?.asked(query, wanted);
-    const tag = body.tag | QUERY | (audience === undefined ? 0 : AUDIENCE);
-    const bytesMax = options.order === "raw" ? Math.min(this.#bytesMax, RAW_BODY_BYTES_MAX) : this.#bytesMax;
+    const tag = audience === undefined ? body.tag : body.tag | AUDIENCE;
+    const bytesMax = isRaw ? Math.min(this.#bytesMax, RAW_BODY_BYTES_MAX) : this.#bytesMax;
     const sent =
       body.bytes.length > bytesMax
         ? tooLarge(operation, body.bytes.length, bytesMax, this.#group)
-        : options.order === "raw"
+        : isRaw
           ? this.#outbox.sendRaw(tag, payload, undefined)
           : this.#outbox.send(QUERY_ORDERS[options.order ?? "fifo"], tag, payload, undefined);
     if (sent instanceof CoterieError) this.#reject(asked, sent, "rejected");
@@ -160,6 +169,12 @@ export class Questions {
       if (!present.includes(member)) this.#answer(asked, { member, status: "left" });
     }
     this.#settleIfEnough(asked);
+  }
+
+  /** A query of this member's own cannot be run. */
+  failed(query: number, error: CoterieError): void {
+    const asked = this.#open.get(query);
+    if (asked !== undefined) this.#reject(asked, error, "rejected");
   }
 
   replied(query: number, from: NodeId, status: ReplyStatus, value: Uint8Array): void {

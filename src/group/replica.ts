@@ -14,6 +14,7 @@ import type {
 } from "../runtime/application.ts";
 import { historyName } from "../runtime/memberships.ts";
 import type { Packet } from "../wire/packet.ts";
+import { Capabilities } from "./capabilities.ts";
 import { LiveViewContext } from "./contexts.ts";
 import type { CompiledDefinition } from "./define.ts";
 import { Deliveries } from "./deliveries.ts";
@@ -45,6 +46,7 @@ export interface ReplicaListener {
 
 export class Replica implements Application {
   readonly definition: CompiledDefinition;
+  readonly capabilities: Capabilities;
   readonly diagnostics: Diagnostics;
   readonly outbox: Outbox;
   readonly questions: Questions;
@@ -75,6 +77,8 @@ export class Replica implements Application {
   constructor(parts: ReplicaParts) {
     const { definition } = parts;
     this.definition = definition;
+    const capabilities = new Capabilities(definition);
+    this.capabilities = capabilities;
     this.#parts = parts;
     const state = initialState(definition);
     const { name: group, maxMessageBytes: bytesMax } = definition;
@@ -86,9 +90,17 @@ export class Replica implements Application {
     this.recorder = parts.recording === undefined ? undefined : new Recorder(parts.recording);
     this.recordsSends = this.recorder !== undefined;
     const { recorder } = this;
-    const questions = new Questions({ group, bytesMax, diagnostics, outbox, after: parts.after, recorder });
+    const questions = new Questions({
+      group,
+      bytesMax,
+      capabilities,
+      diagnostics,
+      outbox,
+      after: parts.after,
+      recorder,
+    });
     this.questions = questions;
-    this.#deliveries = new Deliveries({ definition, state, diagnostics, outbox, questions, recorder });
+    this.#deliveries = new Deliveries({ definition, capabilities, state, diagnostics, outbox, questions, recorder });
   }
 
   get state(): unknown {

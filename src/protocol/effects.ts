@@ -40,7 +40,13 @@ export type ReplyStatus = AnswerStatus | "left" | "timeout";
 
 /** Why the directory refused to let a node join a group. */
 export type JoinRefusal =
-  | { readonly code: "definition-mismatch"; readonly name: string; readonly expected: string }
+  /** `operations` are those of some member, if they are what differs. */
+  | {
+      readonly code: "definition-mismatch";
+      readonly name: string;
+      readonly expected: string;
+      readonly operations?: readonly number[];
+    }
   | { readonly code: "already-member"; readonly name: string }
   | { readonly code: "group-lost"; readonly name: string }
   /** A durable group needs a data directory at each member, and at each acceptor. */

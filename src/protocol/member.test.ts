@@ -114,7 +114,7 @@ class Host implements MemberHost {
 }
 
 function viewOf(number: number, members: readonly NodeId[], synced: readonly NodeId[] = [a]): GroupView {
-  return { number, members, synced };
+  return { number, members, synced, lacking: [] };
 }
 
 /** a, which has made the group, alone in view 1. */

@@ -73,7 +73,7 @@ interface Early {
 }
 
 const NOTHING: ReplayEnd = { from: 0, cut: [] };
-const NO_VIEW: GroupView = { number: 0, members: [], synced: [] };
+const NO_VIEW: GroupView = { number: 0, members: [], synced: [], lacking: [] };
 
 export class Member implements FlushHost {
   readonly group: number;

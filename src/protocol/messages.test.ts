@@ -22,7 +22,12 @@ const a = "a#0a0a0a0a";
 const b = "b#0b0b0b0b";
 const node: NodeRecord = { id: a, address: "10.0.0.1:7000", livenessPort: 7001, features: 3, disk: "", weight: 1 };
 const view: ClusterView = { cluster: "c0ffee", number: 7, nodes: [node], acceptors: [a] };
-const group: GroupView = { number: 5, members: [a, b], synced: [a] };
+const group: GroupView = {
+  number: 5,
+  members: [a, b],
+  synced: [a],
+  lacking: [{ members: [b], operations: [0x1000_0009] }],
+};
 const ballot: Ballot = { round: 2, proposer: b };
 const proposal: Proposal = { view, cut: [4, 0], leavers: [b], holders: [a] };
 const step: Step = {
@@ -34,7 +39,11 @@ const step: Step = {
   epochSecret: Uint8Array.from([1, 2]),
 };
 const requests: readonly DirectoryRequest[] = [
-  { requester: a, number: 1, command: { kind: "join", groups: [{ name: "g", digest: "d", durable: false }] } },
+  {
+    requester: a,
+    number: 1,
+    command: { kind: "join", groups: [{ name: "g", digest: "d", durable: false, operations: [] }] },
+  },
   { requester: a, number: 2, command: { kind: "leave", groups: [1, 2] } },
   { requester: b, number: 3, command: { kind: "synced", group: 1, target: 5 } },
   { requester: b, number: 4, command: { kind: "forget", name: "g", group: 1 } },

@@ -111,7 +111,7 @@ const by =
 function run(seed: number, size: number, relaysRows: boolean): Member[] {
   const random = new Random(seed);
   const members = ids(size);
-  const view = { number: 1, members, synced: members };
+  const view = { number: 1, members, synced: members, lacking: [] };
   const network = new Network(random);
   const group = members.map((id) => new Member(id, view, relaysRows));
   for (const member of group) network.add(member.id, member);
@@ -181,7 +181,7 @@ describe("a replay", () => {
       group: 1,
       name: "g",
       self: b,
-      view: { number, members: [a, b], synced: [a, b] },
+      view: { number, members: [a, b], synced: [a, b], lacking: [] },
       from,
       cut,
     });

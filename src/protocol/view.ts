@@ -53,11 +53,20 @@ export function idsOf(view: ClusterView): Set<NodeId> {
   return new Set(view.nodes.map(({ id }) => id));
 }
 
+export const OPERATIONS_MAX = 1024;
+/** The codes of a group's operations, ascending (`group/message.ts`). */
+export const operationCodes: Layout<readonly number[]> = list(u32, OPERATIONS_MAX);
+
+/** Members of a view whose definitions do not have these operations, which other members' have (rule C14). */
+export const lack = record({ members: nodeIds, operations: operationCodes });
+export type Lack = Laid<typeof lack>;
+
 /**
  * A view of a group: its number is the number of the directory's target that it installs, its members are ranked by
- * age, and `synced` are the members that hold the state (rule C9) at the moment the target was made.
+ * age, and `synced` are the members that hold the state (rule C9) at the moment the target was made. `lacking` says who
+ * lacks which operations; it is empty when all members have the same.
  */
-export const groupView = record({ number: u32, members: nodeIds, synced: nodeIds });
+export const groupView = record({ number: u32, members: nodeIds, synced: nodeIds, lacking: list(lack, NODES_MAX) });
 export type GroupView = Laid<typeof groupView>;
 
 /** The votes of a view's acceptors, by rank: their weights, or one each if none of them has any. */

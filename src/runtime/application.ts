@@ -109,6 +109,8 @@ export interface JoinRequest {
   readonly name: string;
   /** Names the definition: members with another digest are refused. */
   readonly digest: string;
+  /** The codes of its operations, ascending; a member's are a part of another's, or the other way round (rule C14). */
+  readonly operations: readonly number[];
   /** Members hold on their disks what they hold. */
   readonly durable: boolean;
   readonly application: Application;

@@ -169,8 +169,9 @@ function joinOf(
 ): { readonly recorder: Recorder; readonly outcomes: (JoinRefusal | undefined)[]; cancel(): void } {
   const recorder = new Recorder();
   const outcomes: (JoinRefusal | undefined)[] = [];
-  const cancel = world.driver.join([{ name, digest: "d", durable: false, application: recorder }], (why) =>
-    outcomes.push(why),
+  const cancel = world.driver.join(
+    [{ name, digest: "d", durable: false, operations: [], application: recorder }],
+    (why) => outcomes.push(why),
   );
   return { recorder, outcomes, cancel };
 }

@@ -195,7 +195,7 @@ export class Driver implements NetworkSink {
       this.#memberships.expect(name, application);
       if (security !== undefined) this.#securities.set(name, security);
     }
-    const wishes = requests.map(({ name, digest, durable }) => ({ name, digest, durable }));
+    const wishes = requests.map(({ name, digest, durable, operations }) => ({ name, digest, durable, operations }));
     const secure = requests.filter(({ security }) => security !== undefined).map(({ name }) => name);
     const number = this.#process.join(wishes, new Set(secure));
     this.#joins.set(number, { requests, done });

@@ -8,7 +8,7 @@ import type { Process } from "../protocol/process.ts";
 import type { GroupView, NodeId } from "../protocol/view.ts";
 import type { AnswerStatus, Application, Membership, StateLoader, StateReader } from "./application.ts";
 
-const NO_VIEW: GroupView = { number: 0, members: [], synced: [] };
+const NO_VIEW: GroupView = { number: 0, members: [], synced: [], lacking: [] };
 
 type GroupEffect = Exclude<Extract<Effect, { readonly group: number }>, { readonly kind: "recall" }>;
 

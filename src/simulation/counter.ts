@@ -1,6 +1,7 @@
 /**
  * The application of simulated groups: it keeps digests of what it was told, in the order in which the guarantees
- * promise it, and records every send, delivery, flush, query and state in the run's history.
+ * promise it, and records every send, delivery, flush, query and state in the run's history. There are two versions of it:
+ * the newer one has an operation more, another update.
  */
 import { allocate, wordAt } from "../base/arena.ts";
 import { hashString, mix } from "../base/random.ts";
@@ -23,6 +24,8 @@ const UPDATE = 0;
 const QUERY = 1;
 /** A query that some of its members never answer. */
 const HOPELESS_QUERY = 2;
+/** An update that older counters do not have. */
+const NEWER_UPDATE = 3;
 const NOTHING = new Uint8Array(0);
 /** So small that a state comes in many: donors are to die in the midst of it. */
 const CHUNK_BYTES = 16;
@@ -66,6 +69,8 @@ export interface CounterHooks {
   readonly names: Names;
   /** Its groups are durable: it remembers which messages its state contains. */
   readonly durable?: boolean;
+  /** Whether it is of the older version. */
+  readonly isOlder?: boolean;
   /** Who has held senders back for so long is accused. */
   readonly slowAfterMs?: number;
   readonly ended: (how: Ending) => void;
@@ -97,9 +102,11 @@ export class Counter implements Application {
   readonly recordsSends = true;
   membership: Membership | undefined;
   isBlocked = false;
-  view: GroupView = { number: 0, members: [], synced: [] };
+  view: GroupView = { number: 0, members: [], synced: [], lacking: [] };
   delivered = 0;
   sentCount = 0;
+  /** Updates that were run by nobody because a member lacks them. */
+  passedOver = 0;
   flushesPending = 0;
   queriesPending = 0;
   /** Whether it answers some causal messages of others with a causal one of its own. */
@@ -122,12 +129,22 @@ export class Counter implements Application {
     this.#hooks = hooks;
   }
 
+  /** The codes of its operations. */
+  get operations(): readonly number[] {
+    return this.#hasNewer ? [UPDATE, QUERY, HOPELESS_QUERY, NEWER_UPDATE] : [UPDATE, QUERY, HOPELESS_QUERY];
+  }
+
+  get #hasNewer(): boolean {
+    return this.#hooks.isOlder !== true;
+  }
+
   /** Sends one update; false when there was no room or there is no group. */
   send(flavour: number, paddingBytes = 0): boolean {
     const { membership } = this;
     if (membership === undefined) return false;
     const message = this.#mint(membership);
-    if (!membership.send(flavour, UPDATE, messageOf(message, paddingBytes))) return false;
+    const tag = message % 2 === 1 && this.#hasNewer && !isLacking(this.view) ? NEWER_UPDATE : UPDATE;
+    if (!membership.send(flavour, tag, messageOf(message, paddingBytes))) return false;
     this.sentCount++;
     return true;
   }
@@ -251,7 +268,10 @@ export class Counter implements Application {
       const message = wordAt(payload, 0);
       this.delivered++;
       if (this.#hooks.durable === true && packet.flavour !== RAW) this.#messages.push(message);
-      if (packet.flavour === FIFO) add(this.#fifo, point.sender, message);
+      // C14: what is lacking in the view of its delivery is run by nobody.
+      const runs = cursor.tag !== NEWER_UPDATE || (this.#hasNewer && !isLacking(point.view));
+      if (!runs) this.passedOver++;
+      else if (packet.flavour === FIFO) add(this.#fifo, point.sender, message);
       else if (packet.flavour === CAUSAL) add(this.#causal, point.sender, message);
       else if (packet.flavour !== RAW) this.#total = mix(this.#total, message);
       // What is delivered again, when the group is brought back, is told all together.
@@ -261,7 +281,7 @@ export class Counter implements Application {
       const group = this.#group;
       const name = names.at(message);
       history({ kind: "deliver", at: now(), node, group, view: view.number, message: name, sender, flavour });
-      if (cursor.tag !== UPDATE) this.#asked(cursor.tag, payload, name, point);
+      if (cursor.tag === QUERY || cursor.tag === HOPELESS_QUERY) this.#asked(cursor.tag, payload, name, point);
       else if (this.isTalkative && packet.flavour === CAUSAL) this.#respond(name, point);
     }
   }
@@ -456,4 +476,8 @@ function messageOf(message: number, moreBytes: number, said = 0): Uint8Array {
   for (let at = 0; at < 4; at++) bytes[at] = message >>> (8 * at);
   if (said !== 0) for (let at = 0; at < 4; at++) bytes[4 + at] = said >>> (8 * at);
   return bytes;
+}
+
+function isLacking(view: GroupView): boolean {
+  return view.lacking.some(({ operations }) => operations.includes(NEWER_UPDATE));
 }

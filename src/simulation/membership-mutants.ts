@@ -37,6 +37,14 @@ export const membershipMutants: readonly Mutant[] = [
     why: "C10: a node reads what a heartbeat says of its sender instead of itself, and never serves again.",
   },
   {
+    name: "capability-ignored",
+    violates: "ST1",
+    file: DIRECTORY,
+    find: "lacking: lackingIn(versions)",
+    replace: "lacking: []",
+    why: "C14: a view does not say who lacks an operation; those who have it run what the others cannot.",
+  },
+  {
     name: "requests-forgotten",
     violates: "B1",
     file: DIRECTORY,

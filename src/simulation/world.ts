@@ -231,6 +231,7 @@ export class World {
       history: this.record,
       names: this.#names,
       durable: this.#options.durable === true,
+      isOlder: hashString(name) % 3 === 0,
       ...(this.#options.slowAfterMs === undefined ? {} : { slowAfterMs: this.#options.slowAfterMs }),
       joined: () => {},
       ended: () => {
@@ -240,9 +241,13 @@ export class World {
     host.groups.set(group, counter);
     const { durable = false, secure = false } = this.#options;
     const security = secure ? { key: undefined } : undefined;
-    host.driver?.join([{ name: group, digest: "d", durable, application: counter, security }], (refusal) => {
-      if (refusal !== undefined && host.groups.get(group) === counter) host.groups.delete(group);
-    });
+    const { operations } = counter;
+    host.driver?.join(
+      [{ name: group, digest: "d", durable, operations, application: counter, security }],
+      (refusal) => {
+        if (refusal !== undefined && host.groups.get(group) === counter) host.groups.delete(group);
+      },
+    );
     return counter;
   }
 

@@ -84,7 +84,7 @@ describe("coterie log", () => {
       weight: 1,
     };
     const directory = new Directory();
-    const command = { kind: "join", groups: [{ name: "bank", digest: "d", durable: false }] } as const;
+    const command = { kind: "join", groups: [{ name: "bank", digest: "d", durable: false, operations: [] }] } as const;
     directory.execute({ requester: node.id, number: 1, command }, { diskOf: () => node.disk, durable: true });
     const view = { cluster: "c0ffee", number: 7, nodes: [node], acceptors: [node.id] };
     const decided = { view, cut: [], leavers: [], holders: [] };

@@ -6,6 +6,7 @@
  */
 import type { JoinFailure, NodeRuntime } from "../../src/group/runtime.ts";
 import type { HistorySink } from "../../src/protocol/history.ts";
+import { incomparable, lackingIn, type Version, withMember, withOnly } from "../../src/protocol/membership/versions.ts";
 import { rawIndex } from "../../src/protocol/raw.ts";
 import { type ClusterView, type GroupView, isQuorum, type NodeId } from "../../src/protocol/view.ts";
 import type {
@@ -137,13 +138,19 @@ export class FakeNode implements NodeRuntime {
     let cancelled = false;
     this.cluster.schedule(async () => {
       if (cancelled) return;
-      for (const { name, digest } of requests) {
+      for (const { name, digest, operations } of requests) {
         const group = this.cluster.group(name, digest);
         if (group.digest !== digest) return done({ code: "definition-mismatch", name, expected: group.digest });
         if (group.member(this.self) !== undefined) return done({ code: "already-member", name });
+        const other = incomparable(group.versions, operations);
+        if (other !== undefined) {
+          return done({ code: "definition-mismatch", name, expected: digest, operations: other.operations });
+        }
       }
-      for (const { name, digest, application } of requests) {
-        const member = new FakeMember(this.cluster.group(name, digest), this.self, application);
+      for (const { name, digest, operations, application } of requests) {
+        const group = this.cluster.group(name, digest);
+        const member = new FakeMember(group, this.self, application);
+        group.versions = withMember(group.versions, this.self, operations);
         this.#memberships.add(member);
         await member.enter();
       }
@@ -217,7 +224,8 @@ export class FakeGroup {
   readonly id: number;
   readonly cluster: FakeCluster;
   members: FakeMember[] = [];
-  view: GroupView = { number: 0, members: [], synced: [] };
+  versions: readonly Version[] = [];
+  view: GroupView = { number: 0, members: [], synced: [], lacking: [] };
   /** The index of the next message in the view's total order. */
   ordered = 0;
 
@@ -239,7 +247,8 @@ export class FakeGroup {
   /** Installs the view of the present members, at all of them. */
   install(): void {
     const ids = this.members.map((member) => member.self);
-    this.view = { number: this.view.number + 1, members: ids, synced: ids };
+    this.versions = withOnly(this.versions, ids);
+    this.view = { number: this.view.number + 1, members: ids, synced: ids, lacking: lackingIn(this.versions) };
     this.ordered = 0;
     const { history, time: at } = this.cluster;
     for (const member of [...this.members]) {

@@ -167,7 +167,7 @@ class Player {
   #target(number: number, mask: number): GroupView {
     const members = this.#ids.filter((_, rank) => (mask & (1 << rank)) !== 0);
     const founders = this.#ids.slice(0, this.#founders);
-    const target = { number, members, synced: members.filter((member) => founders.includes(member)) };
+    const target = { number, members, synced: members.filter((member) => founders.includes(member)), lacking: [] };
     this.#targets.set(number, target);
     return target;
   }

@@ -25,7 +25,15 @@ class Executor {
   }
 
   join(requester: NodeId, ...names: string[]): DirectoryOutcome["refusals"] | undefined {
-    return this.run(requester, { kind: "join", groups: names.map((name) => ({ name, digest: "d", durable: false })) });
+    return this.run(requester, {
+      kind: "join",
+      groups: names.map((name) => ({ name, digest: "d", durable: false, operations: [] })),
+    });
+  }
+
+  /** Joins `g` with a definition that has these operations. */
+  joinWith(requester: NodeId, ...operations: number[]): DirectoryOutcome["refusals"] | undefined {
+    return this.run(requester, { kind: "join", groups: [{ name: "g", digest: "d", durable: false, operations }] });
   }
 
   synced(requester: NodeId, name: string): void {
@@ -61,7 +69,7 @@ describe("join and leave", () => {
   test("a join of several groups is one step: all or nothing", () => {
     const to = new Executor();
     to.join(a, "g");
-    to.run(b, { kind: "join", groups: [{ name: "h", digest: "other", durable: false }] });
+    to.run(b, { kind: "join", groups: [{ name: "h", digest: "other", durable: false, operations: [] }] });
     expect(to.join(b, "g", "h")).toEqual([{ code: "definition-mismatch", name: "h", expected: "other" }]);
     expect([to.show("g"), to.show("h")]).toEqual(["live 1 a | a", "live 1 b | b"]);
     expect(to.join(c, "g", "i")).toEqual([]);
@@ -231,7 +239,10 @@ describe("the loss of nodes", () => {
 });
 
 describe("requests (B4)", () => {
-  const command: DirectoryCommand = { kind: "join", groups: [{ name: "g", digest: "d", durable: false }] };
+  const command: DirectoryCommand = {
+    kind: "join",
+    groups: [{ name: "g", digest: "d", durable: false, operations: [] }],
+  };
 
   test("each is executed once and in its requester's order, however often and in whatever order they come", () => {
     fc.assert(
@@ -267,12 +278,12 @@ describe("requests (B4)", () => {
     const to = new Executor();
     const wanted = (...names: string[]): DirectoryCommand => ({
       kind: "join",
-      groups: names.map((name) => ({ name, digest: "d", durable: false })),
+      groups: names.map((name) => ({ name, digest: "d", durable: false, operations: [] })),
     });
     to.join(a, "g");
     expect(to.directory.refusalsInRetrospect(a, wanted("g"))).toEqual([]);
     expect(to.directory.refusalsInRetrospect(a, { kind: "leave", groups: [1] })).toEqual([]);
-    to.run(b, { kind: "join", groups: [{ name: "h", digest: "x", durable: false }] });
+    to.run(b, { kind: "join", groups: [{ name: "h", digest: "x", durable: false, operations: [] }] });
     expect(to.directory.refusalsInRetrospect(a, wanted("g", "h"))).toEqual([
       { code: "definition-mismatch", name: "h", expected: "x" },
     ]);
@@ -336,7 +347,9 @@ describe("snapshots", () => {
             const requester = ids(4)[given.by] ?? a;
             const number = one.directory.executed(requester) + 1;
             const groups =
-              "names" in given ? given.names.map((wanted) => ({ name: wanted, digest: "d", durable: false })) : [];
+              "names" in given
+                ? given.names.map((wanted) => ({ name: wanted, digest: "d", durable: false, operations: [] }))
+                : [];
             const id = "name" in given ? (one.directory.named(given.name)?.id ?? 0) : 0;
             const command: DirectoryCommand =
               given.kind === "join"
@@ -390,7 +403,54 @@ describe("snapshots", () => {
     const to = new Executor();
     to.join(a, "g");
     const group = to.directory.named("g");
-    expect(group && Directory.target(group)).toEqual({ number: 1, members: [a], synced: [a] });
+    expect(group && Directory.target(group)).toEqual({ number: 1, members: [a], synced: [a], lacking: [] });
+  });
+});
+
+describe("versions of a definition", () => {
+  function lacking(to: Executor): unknown {
+    const group = to.directory.named("g");
+    return group && Directory.target(group).lacking;
+  }
+
+  test("C14: whose operations are a part of the others', or the other way round, may join; the target says who lacks what", () => {
+    const to = new Executor();
+    to.joinWith(a, 1, 2);
+    expect(lacking(to)).toEqual([]);
+    expect(to.joinWith(b, 1, 2, 3)).toEqual([]);
+    expect(lacking(to)).toEqual([{ members: [a], operations: [3] }]);
+    const mismatch = { code: "definition-mismatch", name: "g", expected: "d", operations: [1, 2] };
+    expect(to.joinWith(c, 2, 3)).toEqual([mismatch]);
+    expect(to.joinWith(c, 2)).toEqual([]);
+    expect(lacking(to)).toEqual([
+      { members: [a], operations: [3] },
+      { members: [c], operations: [1, 3] },
+    ]);
+    const { id = 0 } = to.directory.named("g") ?? {};
+    expect(Directory.restore(to.directory.snapshot())?.group(id)?.versions).toEqual(to.directory.group(id)?.versions);
+    to.synced(b, "g");
+    to.leave(a, "g");
+    to.leave(c, "g");
+    expect(lacking(to)).toEqual([]);
+    expect(to.joinWith(a, 2, 3)).toEqual([]);
+  });
+
+  test("C14: a keeper that comes back has at least the operations with which its disk was written", () => {
+    const onDisk: Nodes = { diskOf: (id) => id.slice(0, 1), durable: true };
+    const to = new Directory();
+    let number = 0;
+    const join = (operations: readonly number[], nodes = onDisk) => {
+      const groups = [{ name: "g", digest: "d", durable: true, operations }];
+      return to.execute({ requester: a, number: ++number, command: { kind: "join", groups } }, nodes)?.refusals;
+    };
+    expect(join([1, 2])).toEqual([]);
+    to.clusterInstalled(new Set());
+    expect(to.named("g")?.status).toBe("lost");
+    number = 0;
+    expect(join([1])).toMatchObject([{ code: "definition-mismatch", operations: [1, 2] }]);
+    expect(join([1, 3])).toMatchObject([{ code: "definition-mismatch", operations: [1, 2] }]);
+    expect(join([1, 2, 3])).toEqual([]);
+    expect(to.named("g")).toMatchObject({ status: "live", versions: [{ operations: [1, 2, 3], members: [a] }] });
   });
 });
 

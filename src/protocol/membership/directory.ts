@@ -8,7 +8,17 @@ import { hashString } from "../../base/random.ts";
 import { decode, encode, flag, list, record, text, u32, varint, word } from "../../wire/layout.ts";
 import type { JoinRefusal } from "../effects.ts";
 import { type DirectoryCommand, type DirectoryRequest, GROUPS_MAX } from "../messages.ts";
-import { type ClusterView, type GroupView, isQuorum, NODES_MAX, type NodeId, nodeId, nodeIds } from "../view.ts";
+import {
+  type ClusterView,
+  type GroupView,
+  isQuorum,
+  NODES_MAX,
+  type NodeId,
+  nodeId,
+  nodeIds,
+  operationCodes,
+} from "../view.ts";
+import { incomparable, isSubset, lackingIn, type Version, withMember, withOnly } from "./versions.ts";
 
 /** `lost`: all members that held the state are gone (rule C10); the name is kept until it is safe to use again. */
 export type GroupStatus = "live" | "lost";
@@ -32,6 +42,8 @@ export interface DirectoryGroup {
    * each of these disks has all that was ever safe (C10, E3).
    */
   keepers: readonly Keeper[];
+  /** The operations that the members' definitions have, and those of keepers (C14). */
+  versions: readonly Version[];
   /** Members of this target that others find too slow, and who does. */
   slow: readonly Finding[];
 }
@@ -84,6 +96,7 @@ const snapshotLayout = record({
       synced: nodeIds,
       since: u32,
       keepers: list(record({ node: nodeId, disk: text(16) }), NODES_MAX),
+      versions: list(record({ operations: operationCodes, members: nodeIds }), 2 * NODES_MAX),
       slow: list(record({ member: nodeId, by: nodeIds }), NODES_MAX),
     }),
     GROUPS_MAX,
@@ -118,7 +131,8 @@ export class Directory {
 
   /** The newest target of a group as a view. */
   static target(group: DirectoryGroup): GroupView {
-    return { number: group.number, members: group.members, synced: group.synced };
+    const { number, members, synced, versions } = group;
+    return { number, members, synced, lacking: lackingIn(versions) };
   }
 
   /** The number of the requester's last executed request. */
@@ -192,10 +206,11 @@ export class Directory {
     const isIn = (group: DirectoryGroup | undefined): boolean =>
       group?.status === "live" && group.members.includes(node);
     const missing = command.groups.filter(({ name }) => !isIn(this.named(name)));
-    return missing.map(({ name, digest }) => {
+    return missing.map((wish) => {
+      const { name } = wish;
       const group = this.named(name);
       const isAwaited = group?.status === "lost" && group.durable;
-      return this.#mismatch(node, name, digest) ?? (isAwaited ? awaiting(group) : { code: "group-lost", name });
+      return this.#mismatch(node, wish) ?? (isAwaited ? awaiting(group) : { code: "group-lost", name });
     });
   }
 
@@ -249,42 +264,54 @@ export class Directory {
     }
   }
 
-  #joinRefusal(node: NodeId, { name, digest, durable }: Wish, nodes: Nodes): JoinRefusal | Awaiting | undefined {
+  #joinRefusal(node: NodeId, wish: Wish, nodes: Nodes): JoinRefusal | Awaiting | undefined {
+    const { name, durable } = wish;
     const group = this.named(name);
     // E4.
     if (durable && nodes.diskOf(node) === "") return { code: "data-dir-needed", name };
     if (durable && group === undefined && !nodes.durable) return { code: "directory-not-durable", name };
-    const mismatch = this.#mismatch(node, name, digest);
+    const mismatch = this.#mismatch(node, wish);
     if (mismatch !== undefined || group?.status !== "lost") return mismatch;
     if (!group.durable) return { code: "group-lost", name };
-    if (isKeeper(group, nodes.diskOf(node))) return undefined;
-    return awaiting(group);
+    const keeper = keeperOn(group, nodes.diskOf(node));
+    if (keeper === undefined) return awaiting(group);
+    // C14: what is on its disk was done with these operations.
+    const { operations = [] } = group.versions.find(({ members }) => members.includes(keeper.node)) ?? {};
+    if (isSubset(operations, wish.operations)) return undefined;
+    return { code: "definition-mismatch", name, expected: group.digest, operations };
   }
 
-  #mismatch(node: NodeId, name: string, digest: string): JoinRefusal | undefined {
+  #mismatch(node: NodeId, { name, digest, operations }: Wish): JoinRefusal | undefined {
     const group = this.named(name);
     if (group === undefined || (group.status === "lost" && !group.durable)) return undefined;
     if (group.digest !== digest) return { code: "definition-mismatch", name, expected: group.digest };
-    if (group.status === "live" && group.members.includes(node)) return { code: "already-member", name };
-    return undefined;
+    if (group.status === "lost") return undefined;
+    if (group.members.includes(node)) return { code: "already-member", name };
+    // C14.
+    const other = incomparable(group.versions, operations);
+    if (other === undefined) return undefined;
+    return { code: "definition-mismatch", name, expected: group.digest, operations: other.operations };
   }
 
-  #join(node: NodeId, { name, digest, durable }: Wish, nodes: Nodes): void {
+  #join(node: NodeId, { name, digest, durable, operations }: Wish, nodes: Nodes): void {
     const group = this.named(name);
     if (group?.status === "live") {
       group.members = [...group.members, node];
+      group.versions = withMember(group.versions, node, operations);
       group.slow = [];
       group.number++;
       return;
     }
     const sole = [node];
     const keepers = durable ? [{ node, disk: nodes.diskOf(node) ?? "" }] : [];
+    const versions = [{ operations, members: sole }];
     if (group !== undefined) {
       // C10: a keeper is back; the group goes on with what is on its disk.
       group.status = "live";
       group.members = sole;
       group.synced = sole;
       group.keepers = keepers;
+      group.versions = versions;
       group.number++;
       group.since = group.number;
       return;
@@ -301,6 +328,7 @@ export class Directory {
       synced: sole,
       since: 1,
       keepers,
+      versions,
       slow: [],
     };
     this.#groups.set(id, created);
@@ -329,6 +357,7 @@ export class Directory {
     group.number++;
     if (group.synced.length > 0) {
       group.keepers = group.keepers.filter(({ node }) => members.includes(node));
+      group.versions = withOnly(group.versions, members);
       return;
     }
     // C9: joiners without the state do not continue a group. A group in memory that all left in good order simply ends.
@@ -372,5 +401,9 @@ function awaiting({ name, keepers }: DirectoryGroup): Awaiting {
 
 /** Whether the disk has all that was ever safe in the group. */
 export function isKeeper(group: DirectoryGroup, disk: string | undefined): boolean {
-  return group.keepers.some((keeper) => keeper.disk === disk);
+  return keeperOn(group, disk) !== undefined;
+}
+
+function keeperOn(group: DirectoryGroup, disk: string | undefined): Keeper | undefined {
+  return group.keepers.find((keeper) => keeper.disk === disk);
 }

@@ -67,7 +67,7 @@ export class RecoveredAcceptor implements AgreementHost {
     this.#directory = directory;
     const epoch = {
       group: 0,
-      view: { number: view.number, members: view.acceptors, synced: view.acceptors },
+      view: { number: view.number, members: view.acceptors, synced: view.acceptors, lacking: [] },
       self: seat,
       safety: "quorum" as const,
       relaysRows: false,

@@ -251,7 +251,7 @@ export class Succession implements AgreementHost {
     if (members.includes(this.#self)) {
       const options = {
         group: 0,
-        view: { number: view.number, members, synced: members },
+        view: { number: view.number, members, synced: members, lacking: [] },
         self: this.#self,
         safety: "quorum" as const,
         votes: votesOf(view),

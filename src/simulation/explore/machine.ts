@@ -201,7 +201,10 @@ export class Machine {
         break;
       case "join":
         this.hasJoined = true;
-        driver.join([{ name: GROUP, digest: "d", durable: false, application: counter }], () => {});
+        driver.join(
+          [{ name: GROUP, digest: "d", durable: false, operations: counter.operations, application: counter }],
+          () => {},
+        );
         break;
       case "leave":
         this.isLeaving = true;
