@@ -99,6 +99,10 @@ describe("quorums", () => {
     );
   });
 
+  const none = new Array<boolean>(7).fill(false);
+  const joins = (...joining: number[]) => ({ condemned: none, leaving: none, joining });
+  const leaves = (...joining: number[]) => ({ ...joins(...joining), leaving: [true, ...none.slice(1)] });
+
   test("A3: through any succession of views, who continues is a quorum of the next, or one heavy node came in alone", () => {
     const step = fc.record({
       condemned: chosen,
@@ -133,7 +137,7 @@ describe("quorums", () => {
           view = proposed;
         }
       }),
-      { numRuns: 2000 },
+      { numRuns: 2000, examples: [[[0], [leaves(4, 3), joins(3), joins(2)], 4]] },
     );
   });
 });

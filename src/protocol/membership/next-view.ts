@@ -69,9 +69,14 @@ function nextAcceptors(before: ReadonlySet<NodeId>, nodes: readonly NodeRecord[]
   // A3: no more votes are added in one view than continue; if that leaves out all, the lightest is added alone.
   const added = new Set<NodeRecord>();
   let room = continuing.reduce((votes, node) => votes + votesOf(node), 0);
+  // Half of the votes are a quorum only with the oldest, so fewer are added if that is to be one of the added.
+  const eldest = nodes.findIndex((node) => before.has(node.id) && votesOf(node) > 0);
+  let needed = 1;
   for (const node of candidates) {
-    if (added.size >= places || votesOf(node) > room) continue;
-    room -= votesOf(node);
+    const votes = votesOf(node) + (nodes.indexOf(node) < eldest ? needed : 0);
+    if (added.size >= places || votes > room) continue;
+    if (votes > votesOf(node)) needed = 0;
+    room -= votes;
     added.add(node);
   }
   const [lightest] = candidates.toSorted((a, b) => votesOf(a) - votesOf(b));
