@@ -43,7 +43,7 @@ async function open(from: TestNode, to: TestNode, first = 0): Promise<number> {
     from.sink.call((network) => network.datagram(to.sink.record.id, numberedFrame(number, 100)));
     from.sink.call((network) => network.flush());
     if (from.network.counters.datagramsOut > 0) return number + 1;
-    await new Promise((resolve) => setTimeout(resolve, 1));
+    await new Promise((resolve) => setImmediate(resolve));
   }
 }
 
@@ -108,11 +108,11 @@ describe("datagrams", () => {
     }
     await other.sink.until(() => other.sink.frames.length === byLink + 10);
     passes = () => false;
-    const { counters } = one.network;
-    for (let out = -1; out !== counters.datagramsOut; ) {
-      out = counters.datagramsOut;
-      await new Promise((resolve) => setTimeout(resolve, 200));
+    const through = other.sink.frames.length;
+    while (other.sink.frames.length === through) {
       one.sink.call((network) => network.datagram("b#1", numberedFrame(sent++, 100)));
+      one.sink.call((network) => network.flush());
+      await new Promise((resolve) => setImmediate(resolve));
     }
     one.sink.call((network) => network.datagram("b#1", numberedFrame(sent, 100)));
     one.sink.call((network) => network.flush());
