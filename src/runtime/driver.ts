@@ -3,7 +3,6 @@
  * core as they come; once per turn of the event loop the core closes its batches and the recorded effects take place.
  */
 
-import { wordAt } from "../base/arena.ts";
 import type { ClusterStatus } from "../protocol/effects.ts";
 import { type Effect, Effects, type JoinRefusal } from "../protocol/effects.ts";
 import { GroupsMemory, type Remains } from "../protocol/groups-memory.ts";
@@ -14,21 +13,12 @@ import { EPOCH_SECRET_BYTES, type Message } from "../protocol/messages.ts";
 import { Process } from "../protocol/process.ts";
 import type { Bounds, Timing } from "../protocol/timing.ts";
 import { type ClusterView, type NodeId, type NodeRecord, votesOf } from "../protocol/view.ts";
-import {
-  FRAME_PACKET,
-  FRAME_SEALED_DIRECT,
-  FRAME_SEALED_PACKET,
-  FRAME_SEALED_RAW,
-  Packet,
-  RAW,
-  type Slab,
-} from "../wire/packet.ts";
-import type { GroupSecurity, JoinRequest } from "./application.ts";
-import { controlFrame, isSealedKind, laneOf, parseControl, type SealedMessage } from "./frames.ts";
+import type { Packet, Slab } from "../wire/packet.ts";
+import type { JoinRequest } from "./application.ts";
+import { Gate, type GateHost } from "./gate.ts";
 import type { Log } from "./log/log.ts";
 import { Memberships } from "./memberships.ts";
 import type { Clock, Entropy, Evidence, Network, NetworkSink, Refusal } from "./ports.ts";
-import { Sealing } from "./secure/sealing.ts";
 
 export interface DriverOptions {
   readonly self: NodeRecord;
@@ -91,20 +81,18 @@ const ROUNDS_MAX = 8;
 /** Of the log that is read at once. */
 const RECALL_BYTES = 1024 * 1024;
 
-export class Driver implements NetworkSink {
+export class Driver implements NetworkSink, GateHost {
   readonly #options: DriverOptions;
   readonly #effects = new Effects();
   readonly #process: Process;
   readonly #memberships: Memberships;
-  readonly #sealing: Sealing;
+  readonly #gate: Gate;
   readonly #clock: Clock;
   readonly #listener: DriverListener;
   #network: Network | undefined;
   readonly #linked = new Set<NodeId>();
   readonly #records = new Map<NodeId, NodeRecord>();
   readonly #joins = new Map<number, PendingJoin>();
-  /** Of the secure groups that this node has asked to join, by name. */
-  readonly #securities = new Map<string, GroupSecurity>();
   #status: ClusterStatus = "joining";
   #statusDetail = "";
   #closing = false;
@@ -120,7 +108,7 @@ export class Driver implements NetworkSink {
     this.#clock = clock;
     this.#listener = listener;
     const { self, timing, bounds, directorySize, history, log } = options;
-    this.#sealing = new Sealing(self.id);
+    this.#gate = new Gate(self.id, this);
     const mintSecret = (): Uint8Array => {
       const words = Uint32Array.from({ length: EPOCH_SECRET_BYTES / 4 }, () => entropy.word());
       return new Uint8Array(words.buffer);
@@ -193,7 +181,7 @@ export class Driver implements NetworkSink {
     }
     for (const { name, application, security } of requests) {
       this.#memberships.expect(name, application);
-      if (security !== undefined) this.#securities.set(name, security);
+      if (security !== undefined) this.#gate.expect(name, security);
     }
     const wishes = requests.map(({ name, digest, durable, operations }) => ({ name, digest, durable, operations }));
     const secure = requests.filter(({ security }) => security !== undefined).map(({ name }) => name);
@@ -346,36 +334,13 @@ export class Driver implements NetworkSink {
   }
 
   frame(from: NodeId, frame: Uint8Array, slab: Slab | undefined): void {
-    const now = this.#clock.now();
-    const type = frame[4];
-    if (type === FRAME_PACKET) {
-      const packet = Packet.parse(frame, slab);
-      if (packet === undefined) this.garbage(from, "packet");
-      else if (this.#sealing.isSecure(packet.group)) this.#dropClear(from, packet);
-      else this.#process.packet(from, packet, now);
-    } else if (type === FRAME_SEALED_PACKET || type === FRAME_SEALED_DIRECT || type === FRAME_SEALED_RAW) {
-      this.#sealed(from, frame, now);
-    } else {
-      const message = parseControl(frame);
-      if (message === undefined) this.garbage(from, "control message");
-      else if (isSealedKind(message) && this.#sealing.isSecure(message.group)) this.garbage(from, "not sealed");
-      else if (message.kind === "installCluster" && this.#admission !== "given") this.#awaitAdmission(from, message);
-      else this.#process.receive(from, message, now);
-    }
+    this.#gate.frame(from, frame, slab);
     this.#clock.requestTurn();
   }
 
   datagram(from: NodeId, frame: Uint8Array): void {
     this.#clock.requestTurn();
-    if (frame[4] === FRAME_SEALED_RAW) {
-      this.#sealed(from, frame, this.#clock.now());
-      return;
-    }
-    const packet = Packet.parse(frame, undefined);
-    // Only raw packets may come this way: nothing else may be forged by it.
-    if (packet === undefined || packet.flavour !== RAW) this.garbage(from, "datagram");
-    else if (this.#sealing.isSecure(packet.group)) this.#dropClear(from, packet);
-    else this.#process.rawPacket(from, packet);
+    this.#gate.datagram(from, frame);
   }
 
   alive(id: NodeId, stalledMs: number): void {
@@ -387,28 +352,19 @@ export class Driver implements NetworkSink {
     this.#listener.noticed("garbage dropped", { from, what });
   }
 
-  /** A frame of a secure group. */
-  #sealed(from: NodeId, frame: Uint8Array, now: number): void {
-    const opened = this.#sealing.open(from, frame);
-    if (opened.kind === "forged") this.garbage(from, `sealed frame: ${opened.why}`);
-    if (opened.kind !== "opened") return;
-    if (frame[4] !== FRAME_SEALED_DIRECT) {
-      const packet = Packet.parse(opened.frame);
-      const isRaw = frame[4] === FRAME_SEALED_RAW;
-      if (packet === undefined || (packet.flavour === RAW) !== isRaw) this.garbage(from, "sealed packet");
-      else if (isRaw) this.#process.rawPacket(from, packet);
-      else this.#process.packet(from, packet, now);
-      return;
-    }
-    const message = parseControl(opened.frame);
-    const isOfGroup = message !== undefined && isSealedKind(message) && message.group === wordAt(frame, 8);
-    if (isOfGroup) this.#process.receive(from, message, now);
-    else this.garbage(from, "sealed control message");
+  // What has passed the gate.
+
+  packet(from: NodeId, packet: Packet): void {
+    this.#process.packet(from, packet, this.#clock.now());
   }
 
-  #dropClear(from: NodeId, packet: Packet): void {
-    packet.release();
-    this.garbage(from, "not sealed");
+  rawPacket(from: NodeId, packet: Packet): void {
+    this.#process.rawPacket(from, packet);
+  }
+
+  message(from: NodeId, message: Message): void {
+    if (message.kind === "installCluster" && this.#admission !== "given") this.#awaitAdmission(from, message);
+    else this.#process.receive(from, message, this.#clock.now());
   }
 
   /** The first view waits for the admission; what belongs to it is kept by the core. */
@@ -436,37 +392,24 @@ export class Driver implements NetworkSink {
       case "unlink":
         this.#unlink(effect.id);
         break;
-      case "send": {
-        if (isSealedKind(effect.message) && this.#sealing.isSecure(effect.message.group)) {
-          this.#sendSealed(effect.to, effect.message, network);
-          break;
-        }
-        const frame = controlFrame(effect.message);
-        const lane = laneOf(effect.message);
-        for (const to of effect.to) network.send(to, lane, frame);
+      case "send":
+        this.#gate.send(effect.to, effect.message, network);
         break;
-      }
-      case "multicast": {
-        const { packet, to: receivers } = effect;
-        const frame = this.#sealing.isSecure(packet.group) ? this.#sealing.sealPacket(packet) : packet.bytes;
-        for (const to of receivers) network.send(to, "bulk", frame);
+      case "multicast":
+        this.#gate.multicast(effect.to, effect.packet, network);
         break;
-      }
       case "learnKey":
-        this.#sealing.learn(effect.group, effect.view, effect.secret);
+        this.#gate.learnKey(effect.group, effect.view, effect.secret);
         break;
       case "useKey":
-        this.#sealing.use(effect.group, effect.number);
+        this.#gate.useKey(effect.group, effect.number);
         break;
-      case "entered": {
-        const security = this.#securities.get(effect.name);
-        this.#securities.delete(effect.name);
-        if (security !== undefined) this.#sealing.enter(effect.group, security.key);
+      case "entered":
+        this.#gate.enter(effect.name, effect.group);
         this.#memberships.perform(effect);
         break;
-      }
       case "ended":
-        this.#sealing.leave(effect.group);
+        this.#gate.leave(effect.group);
         this.#memberships.perform(effect);
         break;
       case "persist":
@@ -479,12 +422,9 @@ export class Driver implements NetworkSink {
         this.#recall(effect.group, effect.from);
         break;
       case "datagram": {
-        const { group, packet, to: receivers } = effect;
-        const frame = this.#sealing.isSecure(group) ? this.#sealing.sealPacket(packet) : packet.bytes;
-        for (const to of receivers) {
-          if (network.datagram(to, frame)) continue;
-          this.#memberships.perform({ kind: "rawDropped", group, messages: packet.count });
-        }
+        const { group, packet, to } = effect;
+        const dropped = this.#gate.sendRaw(to, packet, network);
+        if (dropped > 0) this.#memberships.perform({ kind: "rawDropped", group, messages: dropped * packet.count });
         break;
       }
       case "status":
@@ -534,14 +474,6 @@ export class Driver implements NetworkSink {
       if (bytes >= RECALL_BYTES) break;
     }
     this.#process.recalled(group, records, next === from || next >= (log?.durable ?? 0) ? undefined : next);
-  }
-
-  #sendSealed(receivers: readonly NodeId[], message: SealedMessage, network: Network): void {
-    const clear = controlFrame(message);
-    for (const to of receivers) {
-      const frame = this.#sealing.sealDirect(message.group, to, clear);
-      if (frame !== undefined) network.send(to, laneOf(message), frame);
-    }
   }
 
   #link(peer: NodeRecord): void {

@@ -1,5 +1,5 @@
 /**
- * Secure groups: what their members say is sealed with AES-256-GCM between the driver and the network, once per packet,
+ * Secure groups: what their members say is sealed with AES-256-GCM at the gate to the network, once per packet,
  * the same bytes for every member (rules F-1 to F-3). The core deals in clear packets, and tells which secret an epoch
  * has. From the secret of an epoch, and the group's own key if it has one, follows a key for each sender:
  *
