@@ -8,6 +8,8 @@ const COUNT = 40;
 const NAMES = Array.from({ length: COUNT }, (_, index) => `n${index}`);
 /** A figure is for a machine with nothing else to do; the test is for all. */
 const PATIENCE_MS = 120_000;
+/** So many processes on a few processors, beside other programs, are silent for seconds. An end is noticed without that. */
+const START = { failureTimeoutMs: 15_000 };
 
 let trial: Trial;
 
@@ -53,7 +55,7 @@ describe("forty processes", () => {
       const startedAt = monotonicMs();
       await Promise.all(
         members.map(async (member) => {
-          await member.call("start", { name: member.name, discovery: trial.discovery });
+          await member.call("start", { name: member.name, discovery: trial.discovery, ...START });
           await member.call("join", "ledger");
         }),
       );
@@ -87,5 +89,40 @@ describe("forty processes", () => {
       expect(history.filter(({ kind }) => kind === "exclude")).toEqual([]);
     },
     PATIENCE_MS * 2,
+  );
+});
+
+describe("a herd of 32 processes", () => {
+  const HERD = NAMES.slice(0, 32);
+
+  it.each([["an existing cluster of three", ["ann", "bob", "cy"]] as const, ["nothing", []] as const])(
+    "that start at once beside %s are all in, and nobody is taken for dead meanwhile",
+    async (beside, names) => {
+      const before = await Promise.all(names.map((name) => trial.member(name, { groups: [], start: START })));
+      const spawnedAt = monotonicMs();
+      const herd = await Promise.all(
+        HERD.map(async (name) => {
+          const member = await trial.launch(name);
+          // Nobody waits for the others: early ones enter while late ones begin.
+          const started = member.call("start", { name, discovery: trial.discovery, ...START });
+          return { member, started };
+        }),
+      );
+      await Promise.all(herd.map(({ started }) => started));
+      const members = [...before, ...herd.map(({ member }) => member)];
+      const isWhole = (view: ClusterView): boolean => view.nodes.length === members.length;
+      const views = await Promise.all(members.map((member) => member.event("cluster", ({ view }) => isWhole(view))));
+      const wholeAt = Math.max(...views.map(({ at }) => at));
+      const readyAt = Math.max(
+        ...(await Promise.all(herd.map(({ member }) => member.event("ready")))).map(({ at }) => at),
+      );
+      figure(
+        `32 processes beside ${beside}: from their start to the last one's first instruction, ms`,
+        readyAt - spawnedAt,
+      );
+      figure(`32 processes beside ${beside}: from then until all have a view of all, ms`, wholeAt - readyAt);
+      expect(trial.history().filter(({ kind }) => kind === "exclude")).toEqual([]);
+    },
+    PATIENCE_MS,
   );
 });
