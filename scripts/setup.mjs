@@ -19,7 +19,6 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -36,20 +35,20 @@ const build = !options.includes("--no-build");
 const rebuild = options.includes("--rebuild");
 
 try {
-  setUp();
+  await setUp();
 } catch (error) {
   say(error instanceof Error ? error.message : String(error));
   process.exitCode = 1;
 }
 
-function setUp() {
+async function setUp() {
   const unknown = options.find((option) => option !== "--no-build" && option !== "--rebuild");
   if (unknown !== undefined) throw new Error(`unknown option ${unknown}`);
   if (!installNeeded() && !(build && buildNeeded())) return;
   const release = lock();
   try {
     if (installNeeded()) install();
-    if (build && buildNeeded()) compile();
+    if (build && buildNeeded()) await compile();
   } finally {
     release();
   }
@@ -102,7 +101,7 @@ function sources(folder) {
 }
 
 /** Compiles into a new folder and then swaps it in, so that dist/ never holds half a build or files without a source. */
-function compile() {
+async function compile() {
   say("building dist");
   const key = buildKey();
   const fresh = join(root, `.dist-${process.pid}`); // beside dist/, so that source maps hold after the move
@@ -111,7 +110,7 @@ function compile() {
   try {
     const compiler = join(modules, "typescript", "bin", "tsc");
     run(process.execPath, [compiler, "-p", "tsconfig.build.json", "--outDir", fresh]);
-    bundle(fresh);
+    await bundle(fresh);
     const commandLine = join(fresh, "edge", "cli.js");
     if (existsSync(commandLine)) chmodSync(commandLine, 0o755);
     if (existsSync(dist)) renameSync(dist, old);
@@ -127,8 +126,9 @@ function compile() {
  * Puts what the two entry points import into one file each, and one for what they share: a program that imports the
  * library opens three files instead of more than a hundred. Nothing imports an entry point from within.
  */
-function bundle(folder) {
-  createRequire(import.meta.url)("esbuild").buildSync({
+async function bundle(folder) {
+  const esbuild = await import("esbuild"); // perhaps installed a moment ago
+  await esbuild.build({
     entryPoints: [join(root, "src/index.ts"), join(root, "src/testing/index.ts")],
     outbase: join(root, "src"),
     outdir: folder,
