@@ -179,6 +179,67 @@ describe("a secure group", () => {
   });
 });
 
+describe("a secure group with a key of its own", () => {
+  const definition = { name: "vault", secure: true, state: () => ({ sum: 0 }) } as const;
+  const add = ({ state }: { state: { sum: number } }, amount: number): number => {
+    state.sum += amount;
+    return state.sum;
+  };
+  const vault = defineGroup({ ...definition, updates: { add } });
+  const key = newClusterKey();
+
+  async function cluster(): Promise<readonly [Node, Node]> {
+    const [discovery, secure] = [folder(), { clusterKey: newClusterKey() }];
+    const one = await started({ discovery, secure, name: "ann" });
+    return [one, await started({ discovery, secure, name: "bob" })];
+  }
+
+  it("takes those in who have the key, as text, bytes or a file, and tells all others the same", async () => {
+    const [ann, bob] = await cluster();
+    const keyFile = join(folder(), "vault.key");
+    writeFileSync(keyFile, `${key}\n`);
+    const first = await ann.join(vault, { key: keyFile });
+    const other = defineGroup({ ...definition, version: 2, updates: {} });
+    const attempts = [
+      () => bob.join(vault),
+      () => bob.join(vault, { key: newClusterKey() }),
+      () => bob.join(other),
+      () => bob.joinAll([vault, tally]),
+    ];
+    const refused = { code: "refused", group: "vault", retryable: false };
+    for (const attempt of attempts) await expect(attempt()).rejects.toMatchObject(refused);
+    const second = await bob.join(vault, { key: Buffer.from(key.slice(8), "base64url") });
+    await first.orderedSend.add(20);
+    expect(await second.safeSend.add(1)).toBe(21);
+  });
+
+  it("does not lead who brings a key into a group without one", async () => {
+    const [ann, bob] = await cluster();
+    await ann.join(vault);
+    await expect(bob.join(vault, { key })).rejects.toMatchObject({ code: "refused" });
+  });
+
+  it("says what is wrong with a key, and never shows it", async () => {
+    const [ann] = await cluster();
+    for (const [given, problem] of [
+      [`${key.slice(0, -1)}!`, "is not a key"],
+      [new Uint8Array(31), "is a key of 31 bytes"],
+      [7, "is neither text nor bytes"],
+      [`${key} ${newClusterKey()}`, "names more than one key"],
+    ] as const) {
+      const attempt = ann.join(vault, { key: given as string });
+      await expect(attempt).rejects.toMatchObject({
+        code: "invalid-option",
+        message: expect.stringContaining(problem),
+      });
+      await attempt.catch((error: CoterieError) =>
+        expect(`${error.stack} ${String(error.cause)}`).not.toContain(key.slice(10, 30)),
+      );
+    }
+    await expect(ann.join(tally, { key })).rejects.toMatchObject({ code: "invalid-option" });
+  });
+});
+
 describe("a node with another key", () => {
   it("is told so at once, and again when it gives up", async () => {
     const discovery = folder();

@@ -5,7 +5,7 @@
 import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
-import { ClusterKeyError, clusterKeys } from "../runtime/secure/cluster-key.ts";
+import { ClusterKeyError, clusterKeys, keysIn } from "../runtime/secure/cluster-key.ts";
 import { type Certificates, Guard, isCertified } from "../runtime/secure/guard.ts";
 import { CoterieError } from "./errors.ts";
 import { type CertificateOptions, NODE_NAME, type StartOptions } from "./options.ts";
@@ -57,6 +57,23 @@ export function keyGuard(setting: string | Uint8Array | readonly (string | Uint8
     if (!(cause instanceof ClusterKeyError)) throw cause;
     throw new CoterieError("invalid-option", `${where} ${cause.message}`, { cause });
   }
+}
+
+/** The one key that a setting of a group names. Throws `invalid-option`. */
+export function groupKeyBytes(setting: unknown): Uint8Array {
+  const problem = (why: string, cause?: unknown): CoterieError =>
+    new CoterieError("invalid-option", `join: \`key\` ${why}`, { cause });
+  if (typeof setting !== "string" && !(setting instanceof Uint8Array)) throw problem("is neither text nor bytes");
+  let keys: readonly Uint8Array[];
+  try {
+    keys = keysIn(setting);
+  } catch (cause) {
+    if (!(cause instanceof ClusterKeyError)) throw cause;
+    throw problem(cause.message, cause);
+  }
+  const [key] = keys;
+  if (key === undefined || keys.length > 1) throw problem("names more than one key, and a group has one");
+  return key;
 }
 
 function certificateGuard(options: CertificateOptions): Guard {

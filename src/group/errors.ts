@@ -186,6 +186,11 @@ export const ERROR_CODES = {
     remedy: "Give all nodes the same cluster key, or certificates of one authority that have the nodes' names.",
     retryable: false,
   },
+  refused: {
+    meaning: "The node may not join the group. Why is known where it was refused.",
+    remedy: "Join with the group's `key`, and ask those who run the group whether the node may be a member.",
+    retryable: false,
+  },
   "foreign-cluster": {
     meaning: "The node at a seed's address belongs to another cluster than this node does.",
     remedy: "Correct `seeds`.",

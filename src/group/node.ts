@@ -6,6 +6,8 @@
 import type { HistorySink } from "../protocol/history.ts";
 import type { ClusterView, NodeId } from "../protocol/view.ts";
 import type { ClusterStatus, JoinRefusal } from "../runtime/application.ts";
+import { GroupKey } from "../runtime/secure/group-key.ts";
+import { groupKeyBytes } from "./credentials.ts";
 import { type CompiledDefinition, compiledOf, type GroupDefinition } from "./define.ts";
 import { consoleLog, type Log } from "./diagnostics.ts";
 import { CoterieError } from "./errors.ts";
@@ -21,6 +23,12 @@ import type { JoinFailure, NodeRuntime } from "./runtime.ts";
 export interface JoinOptions {
   /** Gives up joining: rejects with code `aborted`. */
   readonly signal?: AbortSignal;
+  /**
+   * The key of the secure groups that are joined: 32 bytes, or a key as `coterie key new` makes it, or the path of a file
+   * that holds one. Whoever creates a group makes it the group's; nobody else joins, and no other node of the cluster reads
+   * what members say. Rejects with code `refused` if the group has another one, or none.
+   */
+  readonly key?: string | Uint8Array;
 }
 
 /** The cluster as this node sees it. */
@@ -41,8 +49,8 @@ export interface Node {
   readonly cluster: Cluster;
   /**
    * Joins the group, or creates it: resolves when this member has the state and its first view. Rejects with a
-   * CoterieError: `already-member`, `definition-mismatch`, `insecure`, `group-lost`, `state-transfer-failed`, `not-encodable`,
-   * `handler-failed`, `excluded`, `witness`, `aborted`, `closed`. Waits while the majority of the cluster is out of reach.
+   * CoterieError: `already-member`, `definition-mismatch`, `insecure`, `group-lost`, `refused`, `state-transfer-failed`,
+   * `not-encodable`, `handler-failed`, `excluded`, `witness`, `aborted`, `closed`. Waits while the majority of the cluster is out of reach.
    */
   join<G extends GroupDefinition>(definition: G, options?: JoinOptions): Promise<Group<G>>;
   /** Joins several groups in one atomic step: all of them or none. Resolves with the groups, in the same order. */
@@ -147,7 +155,11 @@ class LiveNode implements Node {
     }
     if (signal?.aborted === true) throw abortedBy(signal, "join", names.join(", "));
     if (compiled.length === 0) return [];
-    const joining = new Joining(this.#runtime, compiled, (definition, events) => this.#replica(definition, events));
+    const key = options.key === undefined ? undefined : groupKeyBytes(options.key);
+    if (key !== undefined && !compiled.some(({ secure }) => secure))
+      throw new CoterieError("invalid-option", `join: \`key\` is given, and ${names.join(", ")} is not secure`);
+    const make = (definition: CompiledDefinition, events: ReplicaEvents): Replica => this.#replica(definition, events);
+    const joining = new Joining(this.#runtime, compiled, key, make);
     this.#joins.add(joining);
     try {
       return await joining.done(signal);
@@ -219,6 +231,7 @@ class Joining {
   constructor(
     runtime: NodeRuntime,
     definitions: readonly CompiledDefinition[],
+    key: Uint8Array | undefined,
     replicaOf: (definition: CompiledDefinition, events: ReplicaEvents) => Replica,
   ) {
     this.#outcome = new Promise((resolve, reject) => {
@@ -231,7 +244,7 @@ class Joining {
     );
     const requests = this.#replicas.map((application) => {
       const { name, digest, durable, secure, operations } = application.definition;
-      const security = secure ? { key: undefined } : undefined;
+      const security = secure ? { key: key && new GroupKey(key, name) } : undefined;
       return { name, digest, durable, operations, application, security };
     });
     this.#cancel = runtime.join(requests, (why) => this.fail(errorOf(why, definitions)));
@@ -283,6 +296,8 @@ function errorOf(why: JoinRefusal | JoinFailure, definitions: readonly CompiledD
     }
     case "already-member":
       return new CoterieError(code, `this node is in group ${group} already`, { group });
+    case "refused":
+      return new CoterieError(code, `this node may not join group ${group}`, { group });
     case "group-lost":
       return new CoterieError(code, `group ${group} is lost`, { group });
     case "data-dir-needed":

@@ -42,7 +42,7 @@ const requests: readonly DirectoryRequest[] = [
   {
     requester: a,
     number: 1,
-    command: { kind: "join", groups: [{ name: "g", digest: "d", durable: false, operations: [] }] },
+    command: { kind: "join", groups: [{ name: "g", digest: "d", durable: false, operations: [], proof: undefined }] },
   },
   { requester: a, number: 2, command: { kind: "leave", groups: [1, 2] } },
   { requester: b, number: 3, command: { kind: "synced", group: 1, target: 5 } },

@@ -3,6 +3,7 @@
  * `wire/packet.ts`. New messages and new cases of a union go to the end, so that tags keep their meaning.
  */
 import { bytes, flag, type Laid, list, optional, record, text, u16, u32, union, varint, word } from "../wire/layout.ts";
+import { proof } from "./membership/proof.ts";
 import { clusterView, groupView, NODES_MAX, nodeId, nodeIds, nodeRecord, operationCodes } from "./view.ts";
 
 export const GROUPS_MAX = 65_536;
@@ -32,7 +33,10 @@ export type Proposal = Laid<typeof proposal>;
 
 export const directoryCommand = union({
   join: {
-    groups: list(record({ name: text(256), digest: text(128), durable: flag, operations: operationCodes }), 1024),
+    groups: list(
+      record({ name: text(256), digest: text(128), durable: flag, operations: operationCodes, proof: optional(proof) }),
+      1024,
+    ),
   },
   leave: { groups: list(u32, 1024) },
   synced: { group: u32, target: u32 },

@@ -21,7 +21,7 @@ class Node {
     const self = recordOf(id);
     const mintCluster = (): string => "minted";
     const mintSecret = (): Uint8Array => new Uint8Array(EPOCH_SECRET_BYTES).fill(7);
-    const minting = { mintCluster, mintSecret };
+    const minting = { mintCluster, mintSecret, verify: () => false };
     const options = { self, timing: times, bounds: BOUNDS, directorySize, ...minting, recordsHistory: true };
     this.process = new Process(options, this.effects, 0);
   }
@@ -60,7 +60,9 @@ function alone(): Node {
 }
 
 function join(node: Node, ...names: string[]): number {
-  return node.process.join(names.map((name) => ({ name, digest: "d", durable: false, operations: [] })));
+  return node.process.join(
+    names.map((name) => ({ name, digest: "d", durable: false, operations: [], proof: undefined })),
+  );
 }
 
 const kinds = (effects: readonly Effect[], ...wanted: string[]): string[] =>
@@ -79,11 +81,11 @@ function viewOfTwo(prepare: (directory: Directory) => void): Message {
 const request = (requester: NodeId, number: number, name: string) => ({
   requester,
   number,
-  command: { kind: "join", groups: [{ name, digest: "d", durable: false, operations: [] }] } as const,
+  command: { kind: "join", groups: [{ name, digest: "d", durable: false, operations: [], proof: undefined }] } as const,
 });
 
 /** Everybody is there; nobody has a disk. */
-const NODES = { diskOf: (): string => "", durable: false };
+const NODES = { diskOf: (): string => "", durable: false, cluster: "minted", verify: () => false };
 
 describe("a node alone", () => {
   test("joins, sends to itself and leaves without waiting for anything", () => {
@@ -268,7 +270,7 @@ describe("the directory's word", () => {
     directory.clusterInstalled(new Set([a, b]));
     directory.execute(request(a, 1, "g"), NODES);
     const decided = { view, cut: [], leavers: [], holders: [] };
-    const number = node.process.join([{ name: "g", digest: "d", durable: false, operations: [] }]);
+    const number = node.process.join([{ name: "g", digest: "d", durable: false, operations: [], proof: undefined }]);
     node.receive(a, { kind: "installCluster", decided, snapshot: directory.snapshot() });
     const feed = (at: number, ...requests: Parameters<Directory["execute"]>[0][]): readonly Effect[] =>
       node.receive(a, { kind: "directoryFeed", view: 1, index: at, requests });
@@ -284,7 +286,10 @@ describe("the directory's word", () => {
       {
         requester: b,
         number: number + 3,
-        command: { kind: "join", groups: [{ name: "g", digest: "d", durable: false, operations: [] }] },
+        command: {
+          kind: "join",
+          groups: [{ name: "g", digest: "d", durable: false, operations: [], proof: undefined }],
+        },
       },
     );
     expect(kinds(effects, "ended", "joinOutcome", "entered")).toEqual(["ended", "joinOutcome", "entered"]);

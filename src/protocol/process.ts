@@ -22,6 +22,7 @@ import {
   isKeeper,
 } from "./membership/directory.ts";
 import type { ClusterMemory } from "./membership/memory.ts";
+import type { Verify } from "./membership/proof.ts";
 import type { Message } from "./messages.ts";
 import { RawWindow, rawCount } from "./raw.ts";
 import type { Bounds, Timing } from "./timing.ts";
@@ -35,6 +36,8 @@ export interface ProcessOptions {
   readonly mintCluster: () => string;
   /** A fresh secret of `EPOCH_SECRET_BYTES` unpredictable bytes, for an epoch of a secure group. */
   readonly mintSecret: () => Uint8Array;
+  /** How joins of groups with a key of their own are checked. */
+  readonly verify: Verify;
   /** Of a node with a data directory: the position of its log's next record, and what is there of cluster and groups. */
   readonly log?:
     | { readonly next: number; readonly cluster: ClusterMemory; readonly groups: ReadonlyMap<number, Remains> }

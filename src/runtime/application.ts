@@ -6,6 +6,7 @@
 import type { AnswerStatus, DeliveryPoint, Ending, RawOutcome, ReplyStatus } from "../protocol/effects.ts";
 import type { GroupView, NodeId } from "../protocol/view.ts";
 import type { Packet } from "../wire/packet.ts";
+import type { GroupKey } from "./secure/group-key.ts";
 
 /** One group as its application sees it, at one node. */
 export interface Application {
@@ -119,7 +120,8 @@ export interface JoinRequest {
 }
 
 export interface GroupSecurity {
-  readonly key: Uint8Array | undefined;
+  /** The group's own key, without which nobody joins, or reads what members say. */
+  readonly key: GroupKey | undefined;
 }
 
 export type {

@@ -7,6 +7,7 @@ import type { ClusterStatus } from "../protocol/effects.ts";
 import { type Effect, Effects, type JoinRefusal } from "../protocol/effects.ts";
 import { GroupsMemory, type Remains } from "../protocol/groups-memory.ts";
 import type { HistoryEvent, HistorySink } from "../protocol/history.ts";
+import type { JoinWish } from "../protocol/joins.ts";
 import { groupOf, type JournalRecord, parseRecord, recordFrame } from "../protocol/journal-records.ts";
 import { ClusterMemory } from "../protocol/membership/memory.ts";
 import { EPOCH_SECRET_BYTES, type Message } from "../protocol/messages.ts";
@@ -19,6 +20,7 @@ import { Gate, type GateHost } from "./gate.ts";
 import type { Log } from "./log/log.ts";
 import { Memberships } from "./memberships.ts";
 import type { Clock, Entropy, Evidence, Network, NetworkSink, Refusal } from "./ports.ts";
+import { isSigned } from "./secure/group-key.ts";
 
 export interface DriverOptions {
   readonly self: NodeRecord;
@@ -93,6 +95,8 @@ export class Driver implements NetworkSink, GateHost {
   readonly #linked = new Set<NodeId>();
   readonly #records = new Map<NodeId, NodeRecord>();
   readonly #joins = new Map<number, PendingJoin>();
+  /** Joins that are asked for once this node is in a cluster. */
+  readonly #postponed = new Set<() => void>();
   #status: ClusterStatus = "joining";
   #statusDetail = "";
   #closing = false;
@@ -117,7 +121,17 @@ export class Driver implements NetworkSink, GateHost {
     const recordsHistory = history !== undefined;
     const now = clock.now();
     this.#process = new Process(
-      { self, timing, bounds, directorySize, mintCluster, mintSecret, recordsHistory, log: log && memoryOf(log) },
+      {
+        self,
+        timing,
+        bounds,
+        directorySize,
+        mintCluster,
+        mintSecret,
+        verify: isSigned,
+        recordsHistory,
+        log: log && memoryOf(log),
+      },
       this.#effects,
       now,
     );
@@ -174,6 +188,15 @@ export class Driver implements NetworkSink, GateHost {
    */
   join(requests: readonly JoinRequest[], done: (refusal: JoinRefusal | undefined) => void): () => void {
     if (this.#closing) return () => {};
+    // A proof names the cluster.
+    if (this.#process.cluster.cluster === "" && requests.some(({ security }) => security?.key !== undefined)) {
+      let cancel = (): void => void this.#postponed.delete(ask);
+      const ask = (): void => {
+        cancel = this.join(requests, done);
+      };
+      this.#postponed.add(ask);
+      return () => cancel();
+    }
     const twice = requests.find(({ name }) => this.#memberships.isExpected(name));
     if (twice !== undefined) {
       done({ code: "already-member", name: twice.name });
@@ -183,7 +206,7 @@ export class Driver implements NetworkSink, GateHost {
       this.#memberships.expect(name, application);
       if (security !== undefined) this.#gate.expect(name, security);
     }
-    const wishes = requests.map(({ name, digest, durable, operations }) => ({ name, digest, durable, operations }));
+    const wishes = requests.map((request) => this.#wishOf(request));
     const secure = requests.filter(({ security }) => security !== undefined).map(({ name }) => name);
     const number = this.#process.join(wishes, new Set(secure));
     this.#joins.set(number, { requests, done });
@@ -431,6 +454,8 @@ export class Driver implements NetworkSink, GateHost {
         this.#statusChanged(effect.status, effect.detail);
         break;
       case "cluster":
+        for (const ask of this.#postponed) ask();
+        this.#postponed.clear();
         this.#listener.clusterInstalled(effect.view);
         break;
       case "notice":
@@ -498,6 +523,13 @@ export class Driver implements NetworkSink, GateHost {
     this.#status = status;
     this.#statusDetail = detail;
     this.#listener.statusChanged(status, detail);
+  }
+
+  #wishOf({ name, digest, durable, operations, security }: JoinRequest): JoinWish {
+    const key = security?.key;
+    const cluster = this.#process.cluster.cluster;
+    const proof = key && { publicKey: key.publicKey, signature: key.prove(cluster, this.#options.self.id) };
+    return { name, digest, durable, operations, proof };
   }
 
   #joinOutcome(request: number, refusals: readonly JoinRefusal[]): void {

@@ -51,7 +51,7 @@ export class Gate {
   enter(name: string, group: number): void {
     const security = this.#securities.get(name);
     this.#securities.delete(name);
-    if (security !== undefined) this.#sealing.enter(group, security.key);
+    if (security !== undefined) this.#sealing.enter(group, security.key?.secret);
   }
 
   learnKey(group: number, view: GroupView, secret: Uint8Array): void {

@@ -96,7 +96,7 @@ class Node {
   constructor() {
     const mintCluster = (): string => "x";
     const mintSecret = (): Uint8Array => expect.unreachable();
-    const minting = { mintCluster, mintSecret };
+    const minting = { mintCluster, mintSecret, verify: () => false };
     const options = { self: recordOf(a), timing: timing(3000), bounds: BOUNDS, directorySize: 5, ...minting };
     this.process = new Process({ ...options, recordsHistory: true }, this.effects, 0);
     const want = (): void => void this.turnsWanted++;
@@ -125,7 +125,7 @@ class Node {
   join(name = "g"): { readonly recorder: Recorder; readonly group: number } {
     const recorder = new Recorder();
     this.memberships.expect(name, recorder);
-    this.process.join([{ name, digest: "d", durable: false, operations: [] }]);
+    this.process.join([{ name, digest: "d", durable: false, operations: [], proof: undefined }]);
     this.turn();
     return { recorder, group: this.process.cluster.directory.named(name)?.id ?? 0 };
   }
@@ -238,7 +238,7 @@ describe("a membership", () => {
     const node = new Node();
     node.memberships.expect("g", new Recorder());
     expect(node.memberships.isExpected("g")).toBe(true);
-    node.process.join([{ name: "g", digest: "d", durable: false, operations: [] }]);
+    node.process.join([{ name: "g", digest: "d", durable: false, operations: [], proof: undefined }]);
     node.memberships.forget("g");
     expect(node.memberships.isExpected("g")).toBe(false);
     node.turn();

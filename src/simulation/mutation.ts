@@ -7,6 +7,9 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import type { Directory } from "../protocol/membership/directory.ts";
+import type { statementOf } from "../protocol/membership/proof.ts";
+import type { GroupKey, isSigned } from "../runtime/secure/group-key.ts";
 import type { Sealing } from "../runtime/secure/sealing.ts";
 import type { explore } from "./explore/explore.ts";
 import type { LogPromise, tryLog } from "./log-trial.ts";
@@ -72,6 +75,20 @@ export async function plantInSealing(mutant: Mutant | undefined): Promise<typeof
   return (await loadCopy<{ Sealing: typeof Sealing }>("runtime/secure/sealing.js", mutant, false)).Sealing;
 }
 
+/** What decides who may join a group that has a key, with a bug or as it is. */
+export interface Admission {
+  readonly Directory: typeof Directory;
+  readonly GroupKey: typeof GroupKey;
+  readonly isSigned: typeof isSigned;
+  readonly statementOf: typeof statementOf;
+}
+
+export async function plantInAdmission(mutant: Mutant | undefined): Promise<Admission> {
+  const parts = ["protocol/membership/directory.js", "protocol/membership/proof.js", "runtime/secure/group-key.js"];
+  const loaded = await loadModules(parts, mutant, false);
+  return Object.assign({}, ...loaded) as Admission;
+}
+
 /** The package's `explore`, which needs a copy with open fields, with a bug or as it is. */
 export async function openExplorer(mutant?: Mutant): Promise<typeof explore> {
   return (await loadCopy<{ explore: typeof explore }>("simulation/explore/explore.js", mutant, true)).explore;
@@ -79,6 +96,16 @@ export async function openExplorer(mutant?: Mutant): Promise<typeof explore> {
 
 /** A module out of a copy of the compiled package, with a bug, and with private fields that anybody can see (`#name` is `$name`). */
 async function loadCopy<M>(module: string, mutant: Mutant<string> | undefined, isOpen: boolean): Promise<M> {
+  const [loaded] = await loadModules([module], mutant, isOpen);
+  return loaded as M;
+}
+
+/** Several modules of one copy. */
+async function loadModules(
+  wanted: readonly string[],
+  mutant: Mutant<string> | undefined,
+  isOpen: boolean,
+): Promise<unknown[]> {
   const flaw = mutant === undefined ? undefined : flawOf(mutant);
   if (flaw !== undefined) throw new Error(`mutant ${mutant?.name}: ${flaw}`);
   const folder = mkdtempSync(join(tmpdir(), "coterie-mutant-"));
@@ -91,7 +118,7 @@ async function loadCopy<M>(module: string, mutant: Mutant<string> | undefined, i
       writeFileSync(join(folder, path), isOpen ? changed.replace(/#(?=[A-Za-z])/g, "$$") : changed);
     }
     writeFileSync(join(folder, "package.json"), '{ "type": "module" }\n');
-    return (await import(pathToFileURL(join(folder, module)).href)) as M;
+    return await Promise.all(wanted.map((module) => import(pathToFileURL(join(folder, module)).href)));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -12,6 +12,7 @@ import { Driver, type DriverListener } from "../runtime/driver.ts";
 import { logName } from "../runtime/log/batch.ts";
 import { Log } from "../runtime/log/log.ts";
 import type { Clock } from "../runtime/ports.ts";
+import { GroupKey } from "../runtime/secure/group-key.ts";
 import { Counter, MessageNames } from "./counter.ts";
 import { SimulatedDisk } from "./disk.ts";
 import { Fabric } from "./fabric.ts";
@@ -91,6 +92,7 @@ export class World {
   #sessions = 0;
   readonly #trace = new Trace();
   readonly #names = new MessageNames();
+  readonly #keys = new Map<string, GroupKey>();
 
   constructor(options: WorldOptions) {
     this.#options = options;
@@ -240,7 +242,7 @@ export class World {
     });
     host.groups.set(group, counter);
     const { durable = false, secure = false } = this.#options;
-    const security = secure ? { key: undefined } : undefined;
+    const security = secure ? { key: this.#keyOf(group) } : undefined;
     const { operations } = counter;
     host.driver?.join(
       [{ name: group, digest: "d", durable, operations, application: counter, security }],
@@ -249,6 +251,14 @@ export class World {
       },
     );
     return counter;
+  }
+
+  /** In half of the worlds groups have keys of their own. */
+  #keyOf(group: string): GroupKey | undefined {
+    if (this.#options.seed % 2 === 1) return undefined;
+    const key = this.#keys.get(group) ?? new GroupKey(new Uint8Array(32).fill(this.#options.seed), group);
+    this.#keys.set(group, key);
+    return key;
   }
 
   crash(name: string): void {

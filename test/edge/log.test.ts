@@ -84,8 +84,19 @@ describe("coterie log", () => {
       weight: 1,
     };
     const directory = new Directory();
-    const command = { kind: "join", groups: [{ name: "bank", digest: "d", durable: false, operations: [] }] } as const;
-    directory.execute({ requester: node.id, number: 1, command }, { diskOf: () => node.disk, durable: true });
+    const command = {
+      kind: "join",
+      groups: [{ name: "bank", digest: "d", durable: false, operations: [], proof: undefined }],
+    } as const;
+    directory.execute(
+      { requester: node.id, number: 1, command },
+      {
+        diskOf: () => node.disk,
+        durable: true,
+        cluster: "c0ffee",
+        verify: () => false,
+      },
+    );
     const view = { cluster: "c0ffee", number: 7, nodes: [node], acceptors: [node.id] };
     const decided = { view, cut: [], leavers: [], holders: [] };
     const ballot = { round: 2, proposer: node.id };

@@ -19,6 +19,7 @@ import { FailureDetector } from "./failure-detector.ts";
 import { Joining } from "./joining.ts";
 import { Lease } from "./lease.ts";
 import { type ClusterMemory, type Installation, remember } from "./memory.ts";
+import type { Verify } from "./proof.ts";
 import { Reconfiguration } from "./reconfiguration.ts";
 import { RecoveredAcceptor } from "./recovered-acceptor.ts";
 import { Seats } from "./seats.ts";
@@ -32,6 +33,8 @@ export interface ClusterOptions {
   /** Unpredictable in production: cluster ids. */
   readonly mintCluster: () => string;
   readonly recordsHistory: boolean;
+  /** How joins of groups with a key are checked. */
+  readonly verify: Verify;
   readonly journal: Journal;
   /** What this node's disk remembers of the cluster; undefined without one. */
   readonly memory: ClusterMemory | undefined;
@@ -73,14 +76,14 @@ export class Cluster implements SuccessionHost {
   #heartbeatAt = 0;
 
   constructor(options: ClusterOptions, effects: Effects, host: ClusterHost, now: number) {
-    const { self, timing, directorySize, mintCluster, recordsHistory, journal, memory } = options;
+    const { self, timing, directorySize, mintCluster, recordsHistory, verify, journal, memory } = options;
     const { failureTimeoutMs, leaseMs, attemptMs } = timing;
     this.#options = options;
     this.#self = self.id;
     this.#effects = effects;
     this.#host = host;
     this.#now = now;
-    this.#replica = new DirectoryReplica({ self: self.id, leaseMs, recordsHistory }, effects, host);
+    this.#replica = new DirectoryReplica({ self: self.id, leaseMs, recordsHistory, verify }, effects, host);
     this.#seats = new Seats(this.#linked);
     const succession = { self: self.id, timing, journal, seats: this.#seats };
     this.#succession = new Succession(succession, this.#replica, effects, this);
@@ -295,7 +298,8 @@ export class Cluster implements SuccessionHost {
         this.#succession.peerInstalled(from, message.view);
         break;
       case "directoryRequest":
-        this.#replica.requested(message.request);
+        // A node asks for itself only.
+        if (message.request.requester === from) this.#replica.requested(message.request);
         break;
       case "directoryFeed":
         if (message.view > this.#number) this.#keepEarly(from, message);
@@ -475,9 +479,9 @@ export class Cluster implements SuccessionHost {
   }
 
   #revive(installed: Installation, pledge: Pledge, packets: readonly Packet[]): void {
-    const { self, timing, directorySize, journal } = this.#options;
+    const { self, timing, directorySize, verify, journal } = this.#options;
     const decided = ({ decided: proposal, snapshot }: Installation): void => this.#install(proposal, snapshot);
-    const options = { self, timing, directorySize, linked: this.#linked, seats: this.#seats, journal, decided };
+    const options = { self, timing, directorySize, verify, linked: this.#linked, seats: this.#seats, journal, decided };
     this.#left = installed.decided.view;
     this.#recovered = RecoveredAcceptor.revive(options, installed, pledge, packets, this.#effects);
     this.#askToJoin();

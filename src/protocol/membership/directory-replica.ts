@@ -12,12 +12,14 @@ import type { Effects } from "../effects.ts";
 import type { Epoch } from "../epoch.ts";
 import { type DirectoryCommand, type DirectoryRequest, directoryRequest } from "../messages.ts";
 import { type ClusterView, idsOf, type NodeId } from "../view.ts";
-import { Directory, type DirectoryOutcome, nodesOf } from "./directory.ts";
+import { Directory, type DirectoryOutcome, type Nodes, nodesOf } from "./directory.ts";
+import type { Verify } from "./proof.ts";
 
 export interface DirectoryReplicaOptions {
   readonly self: NodeId;
   readonly leaseMs: number;
   readonly recordsHistory: boolean;
+  readonly verify: Verify;
 }
 
 /** Whom the replica tells. */
@@ -156,13 +158,13 @@ export class DirectoryReplica {
     this.#noteDirectory();
   }
 
-  /** The directory as it stands elsewhere takes the place of this one; false, and nothing, when it is malformed. */
-  restore(snapshot: Uint8Array): boolean {
+  /** The directory as it stands elsewhere before this view takes the place of this one; false, and nothing, when it is malformed. */
+  restore(snapshot: Uint8Array, view: ClusterView): boolean {
     const restored = Directory.restore(snapshot);
     if (restored === undefined) return false;
     this.#directory = restored;
     this.#noteDirectory();
-    this.#settleRequests(restored);
+    this.#settleRequests(restored, nodesOf(view, this.#options.verify));
     return true;
   }
 
@@ -174,7 +176,7 @@ export class DirectoryReplica {
 
   #executeAll(delivered: readonly DirectoryRequest[]): void {
     const view = this.#view as ClusterView;
-    const nodes = nodesOf(view);
+    const nodes = nodesOf(view, this.#options.verify);
     for (const request of delivered) {
       const outcome = this.#directory.execute(request, nodes);
       this.#noteDirectory();
@@ -186,14 +188,14 @@ export class DirectoryReplica {
   }
 
   /** Requests that were executed while this node was behind: what they came to can be read off the directory. */
-  #settleRequests(restored: Directory): void {
+  #settleRequests(restored: Directory, nodes: Nodes): void {
     const { self } = this.#options;
     const executed = restored.executed(self);
     for (const [number, command] of this.#outstanding) {
       if (number > executed) continue;
       this.#outstanding.delete(number);
       const request = { requester: self, number, command };
-      this.#host.executed({ request, refusals: restored.refusalsInRetrospect(self, command) });
+      this.#host.executed({ request, refusals: restored.refusalsInRetrospect(self, command, nodes) });
     }
   }
 

@@ -7,7 +7,7 @@ import { Directory, type DirectoryOutcome, type Nodes } from "./directory.ts";
 
 const [a = "", b = "", c = ""] = ids(3);
 /** Everybody is there; nobody has a disk. */
-const everybody: Nodes = { diskOf: () => "", durable: false };
+const everybody: Nodes = { diskOf: () => "", durable: false, cluster: "c", verify: () => false };
 
 /** Executes commands as their requesters number them. */
 class Executor {
@@ -27,13 +27,16 @@ class Executor {
   join(requester: NodeId, ...names: string[]): DirectoryOutcome["refusals"] | undefined {
     return this.run(requester, {
       kind: "join",
-      groups: names.map((name) => ({ name, digest: "d", durable: false, operations: [] })),
+      groups: names.map((name) => ({ name, digest: "d", durable: false, operations: [], proof: undefined })),
     });
   }
 
   /** Joins `g` with a definition that has these operations. */
   joinWith(requester: NodeId, ...operations: number[]): DirectoryOutcome["refusals"] | undefined {
-    return this.run(requester, { kind: "join", groups: [{ name: "g", digest: "d", durable: false, operations }] });
+    return this.run(requester, {
+      kind: "join",
+      groups: [{ name: "g", digest: "d", durable: false, operations, proof: undefined }],
+    });
   }
 
   synced(requester: NodeId, name: string): void {
@@ -69,7 +72,10 @@ describe("join and leave", () => {
   test("a join of several groups is one step: all or nothing", () => {
     const to = new Executor();
     to.join(a, "g");
-    to.run(b, { kind: "join", groups: [{ name: "h", digest: "other", durable: false, operations: [] }] });
+    to.run(b, {
+      kind: "join",
+      groups: [{ name: "h", digest: "other", durable: false, operations: [], proof: undefined }],
+    });
     expect(to.join(b, "g", "h")).toEqual([{ code: "definition-mismatch", name: "h", expected: "other" }]);
     expect([to.show("g"), to.show("h")]).toEqual(["live 1 a | a", "live 1 b | b"]);
     expect(to.join(c, "g", "i")).toEqual([]);
@@ -241,7 +247,7 @@ describe("the loss of nodes", () => {
 describe("requests (B4)", () => {
   const command: DirectoryCommand = {
     kind: "join",
-    groups: [{ name: "g", digest: "d", durable: false, operations: [] }],
+    groups: [{ name: "g", digest: "d", durable: false, operations: [], proof: undefined }],
   };
 
   test("each is executed once and in its requester's order, however often and in whatever order they come", () => {
@@ -266,7 +272,7 @@ describe("requests (B4)", () => {
     expect(
       directory.execute(
         { requester: a, number: 1, command },
-        { diskOf: (id) => (id === a ? undefined : ""), durable: false },
+        { ...everybody, diskOf: (id) => (id === a ? undefined : "") },
       ),
     ).toBeUndefined();
     expect(directory.execute({ requester: b, number: 1, command }, everybody)?.refusals).toEqual([]);
@@ -278,22 +284,26 @@ describe("requests (B4)", () => {
     const to = new Executor();
     const wanted = (...names: string[]): DirectoryCommand => ({
       kind: "join",
-      groups: names.map((name) => ({ name, digest: "d", durable: false, operations: [] })),
+      groups: names.map((name) => ({ name, digest: "d", durable: false, operations: [], proof: undefined })),
     });
     to.join(a, "g");
-    expect(to.directory.refusalsInRetrospect(a, wanted("g"))).toEqual([]);
-    expect(to.directory.refusalsInRetrospect(a, { kind: "leave", groups: [1] })).toEqual([]);
-    to.run(b, { kind: "join", groups: [{ name: "h", digest: "x", durable: false, operations: [] }] });
-    expect(to.directory.refusalsInRetrospect(a, wanted("g", "h"))).toEqual([
+    expect(to.directory.refusalsInRetrospect(a, wanted("g"), everybody)).toEqual([]);
+    expect(to.directory.refusalsInRetrospect(a, { kind: "leave", groups: [1] }, everybody)).toEqual([]);
+    to.run(b, { kind: "join", groups: [{ name: "h", digest: "x", durable: false, operations: [], proof: undefined }] });
+    expect(to.directory.refusalsInRetrospect(a, wanted("g", "h"), everybody)).toEqual([
       { code: "definition-mismatch", name: "h", expected: "x" },
     ]);
     to.join(c, "i");
     to.join(a, "i");
     to.directory.clusterInstalled(new Set([a]));
-    expect(to.directory.refusalsInRetrospect(a, wanted("h"))).toEqual([{ code: "group-lost", name: "h" }]);
+    expect(to.directory.refusalsInRetrospect(a, wanted("h"), everybody)).toEqual([{ code: "group-lost", name: "h" }]);
     // It was let in, and then the group was lost.
-    expect(to.directory.refusalsInRetrospect(a, wanted("g", "i"))).toEqual([{ code: "group-lost", name: "i" }]);
-    expect(to.directory.refusalsInRetrospect(a, wanted("never"))).toEqual([{ code: "group-lost", name: "never" }]);
+    expect(to.directory.refusalsInRetrospect(a, wanted("g", "i"), everybody)).toEqual([
+      { code: "group-lost", name: "i" },
+    ]);
+    expect(to.directory.refusalsInRetrospect(a, wanted("never"), everybody)).toEqual([
+      { code: "group-lost", name: "never" },
+    ]);
   });
 });
 
@@ -348,7 +358,13 @@ describe("snapshots", () => {
             const number = one.directory.executed(requester) + 1;
             const groups =
               "names" in given
-                ? given.names.map((wanted) => ({ name: wanted, digest: "d", durable: false, operations: [] }))
+                ? given.names.map((wanted) => ({
+                    name: wanted,
+                    digest: "d",
+                    durable: false,
+                    operations: [],
+                    proof: undefined,
+                  }))
                 : [];
             const id = "name" in given ? (one.directory.named(given.name)?.id ?? 0) : 0;
             const command: DirectoryCommand =
@@ -436,11 +452,11 @@ describe("versions of a definition", () => {
   });
 
   test("C14: a keeper that comes back has at least the operations with which its disk was written", () => {
-    const onDisk: Nodes = { diskOf: (id) => id.slice(0, 1), durable: true };
+    const onDisk: Nodes = { ...everybody, diskOf: (id) => id.slice(0, 1), durable: true };
     const to = new Directory();
     let number = 0;
     const join = (operations: readonly number[], nodes = onDisk) => {
-      const groups = [{ name: "g", digest: "d", durable: true, operations }];
+      const groups = [{ name: "g", digest: "d", durable: true, operations, proof: undefined }];
       return to.execute({ requester: a, number: ++number, command: { kind: "join", groups } }, nodes)?.refusals;
     };
     expect(join([1, 2])).toEqual([]);

@@ -5,7 +5,7 @@
  * and one command may join or leave several groups in one step.
  */
 import { hashString } from "../../base/random.ts";
-import { decode, encode, flag, list, record, text, u32, varint, word } from "../../wire/layout.ts";
+import { bytes, decode, encode, flag, list, record, text, u32, varint, word } from "../../wire/layout.ts";
 import type { JoinRefusal } from "../effects.ts";
 import { type DirectoryCommand, type DirectoryRequest, GROUPS_MAX } from "../messages.ts";
 import {
@@ -18,6 +18,7 @@ import {
   nodeIds,
   operationCodes,
 } from "../view.ts";
+import { isProven, PUBLIC_KEY_BYTES, type Verify } from "./proof.ts";
 import { incomparable, isSubset, lackingIn, type Version, withMember, withOnly } from "./versions.ts";
 
 /** `lost`: all members that held the state are gone (rule C10); the name is kept until it is safe to use again. */
@@ -27,6 +28,8 @@ export interface DirectoryGroup {
   readonly id: number;
   readonly name: string;
   readonly digest: string;
+  /** By which joins are proved, of a group that has a key of its own; else no bytes. */
+  readonly publicKey: Uint8Array;
   /** What its members hold is on their disks, and outlives them all. */
   readonly durable: boolean;
   status: GroupStatus;
@@ -59,7 +62,12 @@ export interface Nodes {
   diskOf(id: NodeId): string | undefined;
   /** Whether what the directory says is on disk. */
   readonly durable: boolean;
+  /** The cluster that they are. */
+  readonly cluster: string;
+  readonly verify: Verify;
 }
+
+const NO_BYTES = new Uint8Array(0);
 
 type Wish = Extract<DirectoryCommand, { kind: "join" }>["groups"][number];
 
@@ -89,6 +97,7 @@ const snapshotLayout = record({
       id: u32,
       name: text(256),
       digest: text(128),
+      publicKey: bytes(PUBLIC_KEY_BYTES),
       durable: flag,
       status: word("live", "lost"),
       number: u32,
@@ -201,7 +210,7 @@ export class Directory {
    * What became of a node's command that was executed while the node was behind: a join that came to nothing shows in the
    * groups' members, everything else cannot be refused.
    */
-  refusalsInRetrospect(node: NodeId, command: DirectoryCommand): (JoinRefusal | Awaiting)[] {
+  refusalsInRetrospect(node: NodeId, command: DirectoryCommand, nodes: Nodes): (JoinRefusal | Awaiting)[] {
     if (command.kind !== "join") return [];
     const isIn = (group: DirectoryGroup | undefined): boolean =>
       group?.status === "live" && group.members.includes(node);
@@ -209,6 +218,7 @@ export class Directory {
     return missing.map((wish) => {
       const { name } = wish;
       const group = this.named(name);
+      if (!this.#isProven(node, wish, nodes)) return { code: "refused", name };
       const isAwaited = group?.status === "lost" && group.durable;
       return this.#mismatch(node, wish) ?? (isAwaited ? awaiting(group) : { code: "group-lost", name });
     });
@@ -267,6 +277,8 @@ export class Directory {
   #joinRefusal(node: NodeId, wish: Wish, nodes: Nodes): JoinRefusal | Awaiting | undefined {
     const { name, durable } = wish;
     const group = this.named(name);
+    // Before anything else, because who is refused learns nothing of the group.
+    if (!this.#isProven(node, wish, nodes)) return { code: "refused", name };
     // E4.
     if (durable && nodes.diskOf(node) === "") return { code: "data-dir-needed", name };
     if (durable && group === undefined && !nodes.durable) return { code: "directory-not-durable", name };
@@ -281,6 +293,13 @@ export class Directory {
     return { code: "definition-mismatch", name, expected: group.digest, operations };
   }
 
+  /** Whoever makes a group proves it to nobody: what it proves is for those who come later. */
+  #isProven(node: NodeId, { name, proof }: Wish, { cluster, verify }: Nodes): boolean {
+    const group = this.named(name);
+    const key = group?.publicKey ?? proof?.publicKey ?? NO_BYTES;
+    return isProven(key, proof, { cluster, group: name, node, verify });
+  }
+
   #mismatch(node: NodeId, { name, digest, operations }: Wish): JoinRefusal | undefined {
     const group = this.named(name);
     if (group === undefined || (group.status === "lost" && !group.durable)) return undefined;
@@ -293,7 +312,7 @@ export class Directory {
     return { code: "definition-mismatch", name, expected: group.digest, operations: other.operations };
   }
 
-  #join(node: NodeId, { name, digest, durable, operations }: Wish, nodes: Nodes): void {
+  #join(node: NodeId, { name, digest, durable, operations, proof }: Wish, nodes: Nodes): void {
     const group = this.named(name);
     if (group?.status === "live") {
       group.members = [...group.members, node];
@@ -321,6 +340,7 @@ export class Directory {
       id,
       name,
       digest,
+      publicKey: proof?.publicKey ?? NO_BYTES,
       durable,
       status: "live",
       number: 1,
@@ -390,9 +410,10 @@ export class Directory {
 }
 
 /** A cluster's nodes, as the directory sees them. */
-export function nodesOf(view: ClusterView): Nodes {
+export function nodesOf(view: ClusterView, verify: Verify): Nodes {
   const disks = new Map(view.nodes.map(({ id, disk }) => [id, disk]));
-  return { diskOf: (id) => disks.get(id), durable: view.acceptors.every((id) => disks.get(id) !== "") };
+  const durable = view.acceptors.every((id) => disks.get(id) !== "");
+  return { diskOf: (id) => disks.get(id), durable, cluster: view.cluster, verify };
 }
 
 function awaiting({ name, keepers }: DirectoryGroup): Awaiting {

@@ -19,6 +19,7 @@ import { Directory, nodesOf } from "./directory.ts";
 import { requestsOf } from "./directory-replica.ts";
 import type { Installation } from "./memory.ts";
 import { nextView } from "./next-view.ts";
+import type { Verify } from "./proof.ts";
 import { type Joiner, returning } from "./returning.ts";
 import type { Seats } from "./seats.ts";
 
@@ -26,6 +27,7 @@ export interface RecoveredOptions {
   readonly self: NodeRecord;
   readonly timing: Timing;
   readonly directorySize: number;
+  readonly verify: Verify;
   /** Everybody this node is linked with. */
   readonly linked: ReadonlyMap<NodeId, NodeRecord>;
   readonly seats: Seats;
@@ -234,7 +236,7 @@ export class RecoveredAcceptor implements AgreementHost {
   }
 
   #deliver(packet: Packet): void {
-    const nodes = nodesOf(this.view);
+    const nodes = nodesOf(this.view, this.#options.verify);
     for (const request of requestsOf(packet)) this.#directory.execute(request, nodes);
   }
 }

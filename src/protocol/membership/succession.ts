@@ -192,7 +192,7 @@ export class Succession implements AgreementHost {
     const epoch = this.#epoch;
     if (epoch !== undefined && view.number === epoch.number + 1 && epoch.gaps(decided.cut).length === 0) {
       this.#drain(decided);
-    } else if (snapshot === undefined || !this.#replica.restore(snapshot)) return;
+    } else if (snapshot === undefined || !this.#replica.restore(snapshot, view)) return;
     this.#goOn(decided);
   }
 

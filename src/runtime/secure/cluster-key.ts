@@ -35,13 +35,21 @@ export function newClusterKey(): string {
  */
 export function clusterKeys(setting: string | Uint8Array | readonly (string | Uint8Array)[]): readonly ClusterKey[] {
   const entries = typeof setting === "string" || setting instanceof Uint8Array ? [setting] : setting;
-  const keys = entries.flatMap((entry) => (typeof entry === "string" ? fromText(entry) : [fromBytes(entry)]));
+  const keys = entries.flatMap(keysIn);
   if (keys.length === 0) throw new ClusterKeyError("holds no key");
   if (keys.length > KEYS_MAX) throw new ClusterKeyError(`holds more than ${KEYS_MAX} keys`);
-  return keys;
+  return keys.map((key) => ({
+    identity: Buffer.from(derive(key, "identity", 8)).toString("hex"),
+    presharedKey: derive(key, "link", 32),
+  }));
 }
 
-function fromText(text: string): ClusterKey[] {
+/** The bytes of the keys that a setting names: keys as text or bytes, or a file that holds some. Throws a `ClusterKeyError`. */
+export function keysIn(setting: string | Uint8Array): readonly Uint8Array[] {
+  return typeof setting === "string" ? fromText(setting) : [checked(setting)];
+}
+
+function fromText(text: string): Uint8Array[] {
   const words = text.split(/[\s,]+/).filter((word) => word !== "");
   if (words.some((word) => word.startsWith(PREFIX))) return words.map(fromWord);
   let file: string;
@@ -55,17 +63,14 @@ function fromText(text: string): ClusterKey[] {
   return lines.map(fromWord);
 }
 
-function fromWord(word: string): ClusterKey {
+function fromWord(word: string): Uint8Array {
   if (!KEY_PATTERN.test(word)) throw new ClusterKeyError("is not a key; `coterie key new` makes one");
-  return fromBytes(Buffer.from(word.slice(PREFIX.length), "base64url"));
+  return checked(Buffer.from(word.slice(PREFIX.length), "base64url"));
 }
 
-function fromBytes(bytes: Uint8Array): ClusterKey {
+function checked(bytes: Uint8Array): Uint8Array {
   if (bytes.length !== KEY_BYTES) throw new ClusterKeyError(`is a key of ${bytes.length} bytes, not of ${KEY_BYTES}`);
-  return {
-    identity: Buffer.from(derive(bytes, "identity", 8)).toString("hex"),
-    presharedKey: derive(bytes, "link", 32),
-  };
+  return bytes;
 }
 
 function derive(key: Uint8Array, purpose: string, length: number): Uint8Array {

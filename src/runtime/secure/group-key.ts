@@ -1,0 +1,52 @@
+/**
+ * A group's own key: what its members have and other nodes of the cluster do not. From the key and the group's name follow
+ * a key pair (Ed25519), by which a node proves that it may join, and what is mixed into the key of every packet, so that
+ * nothing that the cluster knows opens one. Neither says anything about the key itself.
+ */
+import { createPrivateKey, createPublicKey, hkdfSync, type KeyObject, sign, verify } from "node:crypto";
+import { statementOf } from "../../protocol/membership/proof.ts";
+import type { NodeId } from "../../protocol/view.ts";
+
+/** What stands before the 32 bytes of a key in its DER form (RFC 8410). */
+const PRIVATE_PREFIX = Buffer.from("302e020100300506032b657004220420", "hex");
+const PUBLIC_PREFIX = Buffer.from("302a300506032b6570032100", "hex");
+
+export class GroupKey {
+  readonly publicKey: Uint8Array;
+  /** What is mixed into the keys of packets. */
+  readonly secret: Uint8Array;
+  readonly #group: string;
+  readonly #privateKey: KeyObject;
+
+  /** `key`: random bytes that only those have who may be members. */
+  constructor(key: Uint8Array, group: string) {
+    this.#group = group;
+    this.secret = derive(key, "packets", group);
+    const seed = derive(key, "joins", group);
+    const encoded = Buffer.concat([PRIVATE_PREFIX, seed]);
+    this.#privateKey = createPrivateKey({ key: encoded, format: "der", type: "pkcs8" });
+    encoded.fill(0);
+    seed.fill(0);
+    const published = createPublicKey(this.#privateKey).export({ format: "der", type: "spki" });
+    this.publicKey = new Uint8Array(published.subarray(PUBLIC_PREFIX.length));
+  }
+
+  /** The signature with which this incarnation may join the group in this cluster. */
+  prove(cluster: string, node: NodeId): Uint8Array {
+    return new Uint8Array(sign(null, statementOf(cluster, this.#group, node), this.#privateKey));
+  }
+}
+
+/** Whether a signature is by the key pair with this public key; false for what is no key or no signature. */
+export function isSigned(publicKey: Uint8Array, statement: Uint8Array, signature: Uint8Array): boolean {
+  try {
+    const key = createPublicKey({ key: Buffer.concat([PUBLIC_PREFIX, publicKey]), format: "der", type: "spki" });
+    return verify(null, statement, key, signature);
+  } catch {
+    return false;
+  }
+}
+
+function derive(key: Uint8Array, purpose: string, group: string): Uint8Array {
+  return new Uint8Array(hkdfSync("sha256", key, "", `coterie 1 group key: ${purpose}\0${group}`, 32));
+}

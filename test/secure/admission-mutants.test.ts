@@ -1,0 +1,82 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: this is code that is to be changed.
+/**
+ * Planted bugs in what decides who may join a group that has a key of its own. Members that all have the key never notice
+ * one of them; some attempt of a node that has it not must succeed on each.
+ */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import type { Mutant } from "../../src/simulation/mutants.ts";
+import { plantInAdmission } from "../../src/simulation/mutation.ts";
+import { admitted } from "./admissions.ts";
+
+const PROOF = "protocol/membership/proof.js";
+const DIRECTORY = "protocol/membership/directory.js";
+const isBuilt = existsSync(join(import.meta.dirname, "../../dist", PROOF));
+
+function mutant(name: string, file: string, find: string, replace: string, why: string): Mutant {
+  return { name, violates: "assert", file, find, replace, why };
+}
+
+const MUTANTS: readonly Mutant[] = [
+  mutant("proof-unchecked", PROOF, "return at.verify(", "return true || at.verify(", "The public key is enough."),
+  mutant(
+    "no-proof-is-one",
+    PROOF,
+    "return key.length === 0;",
+    "return true;",
+    "Who shows nothing is taken for a member of old.",
+  ),
+  mutant(
+    "node-unbound",
+    PROOF,
+    "cluster, group, node });",
+    'cluster, group, node: "" });',
+    "A proof can be passed on.",
+  ),
+  mutant(
+    "group-unbound",
+    PROOF,
+    "cluster, group, node });",
+    'cluster, group: "", node });',
+    "It serves in all groups.",
+  ),
+  mutant(
+    "cluster-unbound",
+    PROOF,
+    "cluster, group, node });",
+    'cluster: "", group, node });',
+    "It serves in another cluster.",
+  ),
+  mutant(
+    "one-pair-for-all",
+    "runtime/secure/group-key.js",
+    "${purpose}\\0${group}`",
+    "${purpose}`",
+    "Groups with the same key are one.",
+  ),
+  mutant(
+    "key-not-kept",
+    DIRECTORY,
+    "directory.#groups.set(group.id, { ...group });",
+    "directory.#groups.set(group.id, { ...group, publicKey: NO_BYTES });",
+    "A replica that comes later lets everybody in.",
+  ),
+  mutant(
+    "told-in-retrospect",
+    DIRECTORY,
+    'if (!this.#isProven(node, wish, nodes))\n                return { code: "refused", name };\n            const isAwaited',
+    "const isAwaited",
+    "Who is refused learns about the definition.",
+  ),
+];
+
+describe.skipIf(!isBuilt)("a bug in the admission to groups", () => {
+  test("as it is there is none", async () => {
+    expect(admitted(await plantInAdmission(undefined))).toEqual([]);
+  });
+
+  test.each(MUTANTS.map((each): [string, Mutant] => [each.name, each]))("%s is found", async (_name, planted) => {
+    expect(admitted(await plantInAdmission(planted))).not.toEqual([]);
+  });
+});
