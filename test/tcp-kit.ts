@@ -3,10 +3,10 @@
  * that cuts connections.
  */
 import { connect, createServer, type Server, type Socket } from "node:net";
+import type { Slab } from "../src/base/slabs.ts";
 import type { NodeId, NodeRecord } from "../src/protocol/view.ts";
 import type { Evidence, NetworkSink, Refusal } from "../src/runtime/ports.ts";
 import { TcpNetwork, type TcpOptions } from "../src/runtime/tcp/network.ts";
-import type { Slab } from "../src/wire/packet.ts";
 
 export type Told =
   | { readonly kind: "met"; readonly id: NodeId; readonly cluster: string; readonly address: string }

@@ -1,6 +1,6 @@
 /** Long messages: parts that belong together are put together; what does not belong is dropped as a whole. */
 import { expect, test } from "vitest";
-import { FIFO, fragments, type Packet, PacketBuilder, TOTAL } from "../wire/packet.ts";
+import { FIFO, fragments, PACKET_BYTES_MAX, type Packet, PacketBuilder, TOTAL } from "../wire/packet.ts";
 import { Reassembly } from "./reassembly.ts";
 
 const long = new Uint8Array(150_000).map((_byte, index) => index % 253);
@@ -15,9 +15,9 @@ function addAll(reassembly: Reassembly, packets: readonly Packet[], sender = "a"
 test("messages of several senders and flavours are put together side by side", () => {
   const reassembly = new Reassembly(1_000_000);
   const streams = [
-    { sender: "a", packets: fragments(FIFO, 1, long) },
-    { sender: "a", packets: fragments(TOTAL, 2, long) },
-    { sender: "b", packets: fragments(FIFO, 3, long) },
+    { sender: "a", packets: fragments(FIFO, 1, long, PACKET_BYTES_MAX) },
+    { sender: "a", packets: fragments(TOTAL, 2, long, PACKET_BYTES_MAX) },
+    { sender: "b", packets: fragments(FIFO, 3, long, PACKET_BYTES_MAX) },
   ];
   expect(reassembly.active).toBe(false);
   const wholes = [0, 1, 2].flatMap((part) =>
@@ -31,11 +31,11 @@ test("parts with another tag, of several messages, or too many bytes give no mes
   const several = new PacketBuilder(FIFO);
   several.append(1, new Uint8Array(1));
   several.append(1, new Uint8Array(1));
-  const [first, ...rest] = fragments(FIFO, 1, long) as [Packet, ...Packet[]];
+  const [first, ...rest] = fragments(FIFO, 1, long, PACKET_BYTES_MAX) as [Packet, ...Packet[]];
   const wrong = [
-    [first, ...fragments(FIFO, 2, long).slice(1)],
+    [first, ...fragments(FIFO, 2, long, PACKET_BYTES_MAX).slice(1)],
     [first, several.finish()],
-    [first, ...fragments(FIFO, 1, new Uint8Array(1_000_000))],
+    [first, ...fragments(FIFO, 1, new Uint8Array(1_000_000), PACKET_BYTES_MAX)],
   ];
   for (const packets of wrong) {
     const reassembly = new Reassembly(200_000);
@@ -47,7 +47,7 @@ test("parts with another tag, of several messages, or too many bytes give no mes
 
 test("what is incomplete when the view ends is forgotten", () => {
   const reassembly = new Reassembly(1_000_000);
-  addAll(reassembly, fragments(FIFO, 1, long).slice(0, 2));
+  addAll(reassembly, fragments(FIFO, 1, long, PACKET_BYTES_MAX).slice(0, 2));
   expect(reassembly.expects("a", FIFO)).toBe(true);
   reassembly.reset();
   expect(reassembly.expects("a", FIFO)).toBe(false);

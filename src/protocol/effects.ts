@@ -60,6 +60,7 @@ export type Effect =
   | { readonly kind: "link"; readonly peer: NodeRecord }
   | { readonly kind: "unlink"; readonly id: NodeId }
   | { readonly kind: "send"; readonly to: readonly NodeId[]; readonly message: Message }
+  /** The packet is retained for it. */
   | { readonly kind: "multicast"; readonly to: readonly NodeId[]; readonly packet: Packet }
   | { readonly kind: "persist"; readonly record: JournalRecord }
   /** Records below this position of the log are not needed any more. */

@@ -153,6 +153,7 @@ export class Epoch {
     stream.accept(packet);
     if (this.#isDurable) this.#custody.take(this.rank, stream.received);
     else this.#stability.raise(this.rank, this.rank, stream.received);
+    packet.retain();
     this.#effects.perform({ kind: "multicast", to: this.others, packet });
     this.#walk(this.rank);
     this.#advance();

@@ -281,7 +281,7 @@ describe("sending", () => {
   });
 
   test("all fragments of a message enter one view, although the window is full", () => {
-    const host = pair({ bounds: { windowBytes: 1000 } });
+    const host = pair({ bounds: { windowBytes: 1000, packetBytesMax: 65_536 } });
     host.member.send(TOTAL, 0, new Uint8Array(200_000));
     expect(effectsOf(host.turn(), "multicast").map(({ packet }) => packet.more)).toEqual([true, true, true, false]);
     host.member.send(TOTAL, 0, new Uint8Array(1));

@@ -127,7 +127,7 @@ export class Member implements FlushHost {
     this.#options = options;
     this.#host = host;
     this.#effects = effects;
-    this.#outgoing = new Outgoing(options.bounds.queueBytesMax);
+    this.#outgoing = new Outgoing(options.bounds.queueBytesMax, options.bounds.packetBytesMax);
     this.#queries = new Queries(options.group, effects);
     this.journal = new GroupJournal(
       options.journal,

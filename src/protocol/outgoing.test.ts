@@ -1,6 +1,15 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { FIFO, MessageCursor, type Packet, SAFE, TOTAL } from "../wire/packet.ts";
+import {
+  FIFO,
+  MESSAGE_HEADER_BYTES,
+  MessageCursor,
+  PACKET_BYTES_MAX,
+  PACKET_HEADER_BYTES,
+  type Packet,
+  SAFE,
+  TOTAL,
+} from "../wire/packet.ts";
 import { Outgoing } from "./outgoing.ts";
 
 /** Flavour, tag and length of each whole message in these packets, put together from their fragments. */
@@ -35,7 +44,7 @@ describe("Outgoing", () => {
     });
     fc.assert(
       fc.property(fc.array(message, { maxLength: 20 }), (list) => {
-        const outgoing = new Outgoing(Number.POSITIVE_INFINITY);
+        const outgoing = new Outgoing(Number.POSITIVE_INFINITY, PACKET_BYTES_MAX);
         for (const [tag, { flavour, length, seal }] of list.entries()) {
           expect(outgoing.append(flavour, tag, new Uint8Array(length))).toBe(true);
           if (seal) outgoing.seal();
@@ -51,7 +60,7 @@ describe("Outgoing", () => {
   });
 
   test("small messages of one flavour share a packet; another flavour opens another", () => {
-    const outgoing = new Outgoing(1e6);
+    const outgoing = new Outgoing(1e6, PACKET_BYTES_MAX);
     for (const flavour of [FIFO, FIFO, TOTAL, TOTAL, FIFO]) outgoing.append(flavour, 0, new Uint8Array(10));
     outgoing.seal();
     expect(takeAll(outgoing).map(({ flavour, count }) => [flavour, count])).toEqual([
@@ -62,7 +71,7 @@ describe("Outgoing", () => {
   });
 
   test("a mark covers exactly what was queued before it", () => {
-    const outgoing = new Outgoing(1e6);
+    const outgoing = new Outgoing(1e6, PACKET_BYTES_MAX);
     expect(outgoing.mark()).toBe(0);
     outgoing.append(FIFO, 0, new Uint8Array(1));
     const mark = outgoing.mark();
@@ -75,7 +84,7 @@ describe("Outgoing", () => {
   });
 
   test("a full queue turns away, remembers that it did, and has room again below half", () => {
-    const outgoing = new Outgoing(1000);
+    const outgoing = new Outgoing(1000, PACKET_BYTES_MAX);
     let accepted = 0;
     while (outgoing.append(FIFO, 0, new Uint8Array(92))) {
       accepted++;
@@ -91,8 +100,24 @@ describe("Outgoing", () => {
     expect(outgoing.append(FIFO, 0, new Uint8Array(1))).toBe(true);
   });
 
+  test("no packet changes while it is held, although memory is used again", () => {
+    const held: { readonly packet: Packet; readonly mark: number }[] = [];
+    const outgoing = new Outgoing(Number.POSITIVE_INFINITY, 300_000);
+    for (let round = 0; round < 200; round++) {
+      const mark = round % 251;
+      outgoing.append(FIFO, round, new Uint8Array([10, 3000, 60_000, 250_000][round % 4] as number).fill(mark));
+      outgoing.seal();
+      held.push({ packet: outgoing.take() as Packet, mark });
+      if (round % 3 === 0) for (const { packet } of held.splice(round % held.length, 2)) packet.release();
+      for (const { packet, mark } of held) {
+        const { bytes } = packet;
+        expect([bytes[PACKET_HEADER_BYTES + MESSAGE_HEADER_BYTES], bytes[bytes.length - 1]]).toEqual([mark, mark]);
+      }
+    }
+  });
+
   test("the payload is copied", () => {
-    const outgoing = new Outgoing(1000);
+    const outgoing = new Outgoing(1000, PACKET_BYTES_MAX);
     const payload = Uint8Array.from([1, 2, 3]);
     outgoing.append(FIFO, 0, payload);
     payload.fill(9);

@@ -2,16 +2,20 @@
  * Messages on their way into an epoch: packed into packets as they come, and queued while the group is wedged or the
  * sender has no credit. Nobody's message fails because of a view change: it enters the next epoch.
  */
-import { allocate } from "../base/arena.ts";
 import { Deque } from "../base/deque.ts";
+import { Carver, SlabPool } from "../base/slabs.ts";
 import { fragments, MESSAGE_HEADER_BYTES, PACKET_HEADER_BYTES, type Packet, PacketBuilder } from "../wire/packet.ts";
 
 const FIRST_BYTES = 1024;
 const PACKET_BYTES = 65_536;
 
+/** Where the packets of all groups lie until all have them: most slabs are used again before they are cold. */
+const memory = new Carver(new SlabPool(32));
+
 export class Outgoing {
   readonly #packets = new Deque<Packet>();
   readonly #bytesMax: number;
+  readonly #packetBytesMax: number;
   #open: PacketBuilder | undefined;
   #openBytes = FIRST_BYTES;
   #queuedBytes = 0;
@@ -20,8 +24,10 @@ export class Outgoing {
   /** Whether somebody was turned away and is to be told of room. */
   roomWanted = false;
 
-  constructor(bytesMax: number) {
+  /** Bytes that may wait, and those of a packet of one message. */
+  constructor(bytesMax: number, packetBytesMax: number) {
     this.#bytesMax = bytesMax;
+    this.#packetBytesMax = packetBytesMax;
   }
 
   get empty(): boolean {
@@ -47,7 +53,7 @@ export class Outgoing {
     this.#queuedBytes += payload.length + MESSAGE_HEADER_BYTES;
     if (PACKET_HEADER_BYTES + MESSAGE_HEADER_BYTES + payload.length > PACKET_BYTES) {
       this.seal();
-      for (const packet of fragments(flavour, tag, payload)) this.#push(packet);
+      for (const packet of fragments(flavour, tag, payload, this.#packetBytesMax, memory)) this.#push(packet);
       return true;
     }
     let open = this.#open;
@@ -57,7 +63,8 @@ export class Outgoing {
     }
     if (open === undefined) {
       const needed = PACKET_HEADER_BYTES + MESSAGE_HEADER_BYTES + payload.length;
-      open = new PacketBuilder(flavour, allocate(Math.max(this.#openBytes, needed)));
+      const { bytes, slab } = memory.carve(Math.max(this.#openBytes, needed));
+      open = new PacketBuilder(flavour, bytes, slab);
       this.#open = open;
     }
     open.append(tag, payload);
@@ -68,10 +75,13 @@ export class Outgoing {
   seal(): void {
     const open = this.#open;
     if (open === undefined) return;
-    // The next packet gets room for what this one turned out to need: little memory for slow senders, no copies for fast ones.
-    this.#openBytes = Math.min(PACKET_BYTES, Math.max(FIRST_BYTES, open.length * 2));
+    // The next packet gets room for what those before it turned out to need: little for slow senders, full packets for fast
+    // ones, even if each turn of theirs ends with a small one.
+    this.#openBytes = Math.min(PACKET_BYTES, Math.max(FIRST_BYTES, open.length * 2, this.#openBytes / 2));
     this.#open = undefined;
-    this.#push(open.finish());
+    const packet = open.finish();
+    memory.trim(packet.bytes);
+    this.#push(packet);
   }
 
   /** The next packet to enter the epoch. */

@@ -2,6 +2,8 @@
  * The times and bounds of the protocols, all derived from one number, the failure time: how long a silent node is
  * tolerated. Safety depends on none of them.
  */
+import { LONG_PACKET_BYTES_MAX } from "../wire/packet.ts";
+
 export interface Timing {
   /** A node that is silent for so long is suspected. */
   readonly failureTimeoutMs: number;
@@ -34,6 +36,8 @@ export interface Bounds {
   readonly windowBytes: number;
   /** Bytes of messages that wait to enter an epoch. */
   readonly queueBytesMax: number;
+  /** Bytes of a packet of one long message; a message that does not fit is cut into several. At least 64 KiB. */
+  readonly packetBytesMax: number;
   /** Bytes of deliveries that a joiner keeps until its state is loaded; beyond, it holds the senders back. */
   readonly joinerBytesMax: number;
   /** Chunks of a state that are under way to a joiner. */
@@ -47,6 +51,7 @@ export interface Bounds {
 export const BOUNDS: Bounds = {
   windowBytes: 4 * 1024 * 1024,
   queueBytesMax: 16 * 1024 * 1024,
+  packetBytesMax: LONG_PACKET_BYTES_MAX,
   joinerBytesMax: 64 * 1024 * 1024,
   chunksMax: 8,
   rowsToAllMax: 8,

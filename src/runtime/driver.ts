@@ -3,6 +3,7 @@
  * core as they come; once per turn of the event loop the core closes its batches and the recorded effects take place.
  */
 
+import type { Slab } from "../base/slabs.ts";
 import type { ClusterStatus } from "../protocol/effects.ts";
 import { type Effect, Effects, type JoinRefusal } from "../protocol/effects.ts";
 import { GroupsMemory, type Remains } from "../protocol/groups-memory.ts";
@@ -14,7 +15,7 @@ import { EPOCH_SECRET_BYTES, type Message } from "../protocol/messages.ts";
 import { Process } from "../protocol/process.ts";
 import type { Bounds, Timing } from "../protocol/timing.ts";
 import { type ClusterView, type NodeId, type NodeRecord, votesOf } from "../protocol/view.ts";
-import type { Packet, Slab } from "../wire/packet.ts";
+import type { Packet } from "../wire/packet.ts";
 import type { JoinRequest } from "./application.ts";
 import { Gate, type GateHost } from "./gate.ts";
 import type { Log } from "./log/log.ts";
@@ -420,6 +421,7 @@ export class Driver implements NetworkSink, GateHost {
         break;
       case "multicast":
         this.#gate.multicast(effect.to, effect.packet, network);
+        effect.packet.release();
         break;
       case "learnKey":
         this.#gate.learnKey(effect.group, effect.view, effect.secret);

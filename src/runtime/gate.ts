@@ -4,6 +4,7 @@
  * opened on the way in. Nothing passes that is malformed, that is clear in a secure group, or sealed and not good.
  */
 import { wordAt } from "../base/arena.ts";
+import type { Slab } from "../base/slabs.ts";
 import type { Message } from "../protocol/messages.ts";
 import type { GroupView, NodeId } from "../protocol/view.ts";
 import {
@@ -13,7 +14,6 @@ import {
   FRAME_SEALED_RAW,
   Packet,
   RAW,
-  type Slab,
 } from "../wire/packet.ts";
 import type { GroupSecurity } from "./application.ts";
 import { controlFrame, isSealedKind, laneOf, parseControl, type SealedMessage } from "./frames.ts";
@@ -134,7 +134,8 @@ export class Gate {
 
   multicast(to: readonly NodeId[], packet: Packet, network: Network): void {
     const frame = this.#frameOf(packet);
-    for (const receiver of to) network.send(receiver, "bulk", frame);
+    const memory = frame === packet.bytes ? packet : undefined;
+    for (const receiver of to) network.send(receiver, "bulk", frame, memory);
   }
 
   /** Sends a raw packet, where possible as a datagram; returns for how many receivers there was no room. */

@@ -2,8 +2,9 @@
  * The doors between the core and the world. The driver is the same in production and in simulation; only what
  * stands behind these interfaces differs.
  */
+
+import type { Slab } from "../base/slabs.ts";
 import type { NodeId, NodeRecord } from "../protocol/view.ts";
-import type { Slab } from "../wire/packet.ts";
 
 /** Control frames overtake bulk frames that wait in the same node's outbox; each lane by itself is FIFO. */
 export type Lane = "control" | "bulk";
@@ -21,9 +22,10 @@ export interface Network {
   unlink(id: NodeId): void;
   /**
    * Queues a whole frame for a linked node; it is written at `flush`. The bytes are not copied and must not change
-   * afterwards. A frame for a node without a link is dropped.
+   * afterwards; if they lie in `memory`, not before the network, which retains it meanwhile, has released it. A frame for a
+   * node without a link is dropped.
    */
-  send(to: NodeId, lane: Lane, frame: Uint8Array): void;
+  send(to: NodeId, lane: Lane, frame: Uint8Array, memory?: Slab): void;
   /**
    * Sends a whole frame to a linked node once, unreliably and in no order; false when it was dropped here. It never waits:
    * where there is a backlog it is dropped first.

@@ -6,6 +6,7 @@
 import { wordAt } from "../base/arena.ts";
 import { assert } from "../base/assert.ts";
 import type { Random } from "../base/random.ts";
+import type { Slab } from "../base/slabs.ts";
 import type { NodeId, NodeRecord } from "../protocol/view.ts";
 import type { Lane, Network, NetworkSink } from "../runtime/ports.ts";
 import { Direction, type Frame, LANES, type LinkBetween, type LinkRule } from "./link.ts";
@@ -59,14 +60,15 @@ class Endpoint implements Network {
     if (this.peers.delete(id)) this.#fabric.forget(this, id);
   }
 
-  send(to: NodeId, lane: Lane, frame: Uint8Array): void {
+  send(to: NodeId, lane: Lane, frame: Uint8Array, memory?: Slab): void {
     const fabric = this.#fabric;
     const { id } = this.record;
     if (!this.peers.has(to) || fabric.muted.has(id)) return;
     assert(lengthOf(frame) === frame.length, "a frame begins with the length of what follows");
     fabric.tap?.(id, to, frame, false);
     if (fabric.muted.has(id)) return;
-    fabric.send(this, to, { bytes: frame, lane });
+    memory?.retain();
+    fabric.send(this, to, { bytes: frame, lane, memory });
     fabric.tap?.(id, to, frame, true);
   }
 
@@ -373,7 +375,8 @@ export class Fabric {
       if (frame === undefined || direction.connection !== connection || !(link.up || isEnding)) return;
       direction.backlogBytes -= frame.bytes.length;
       this.framesDelivered++;
-      to.sink.frame(from.record.id, frame.bytes, undefined);
+      to.sink.frame(from.record.id, frame.bytes, frame.memory);
+      frame.memory?.release();
     }
   }
 

@@ -3,6 +3,7 @@
  * frames are held back on their way.
  */
 import { Deque } from "../base/deque.ts";
+import type { Slab } from "../base/slabs.ts";
 import type { Lane } from "../runtime/ports.ts";
 
 export const LANES = ["bulk", "control"] as const;
@@ -19,6 +20,8 @@ export interface LinkRule {
 export interface Frame {
   readonly bytes: Uint8Array;
   readonly lane: Lane;
+  /** Retained until the frame has arrived. */
+  readonly memory: Slab | undefined;
 }
 
 /** One direction of a link. */

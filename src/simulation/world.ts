@@ -13,6 +13,7 @@ import { logName } from "../runtime/log/batch.ts";
 import { Log } from "../runtime/log/log.ts";
 import type { Clock } from "../runtime/ports.ts";
 import { GroupKey } from "../runtime/secure/group-key.ts";
+import { PACKET_BYTES_MAX } from "../wire/packet.ts";
 import { Counter, MessageNames } from "./counter.ts";
 import { SimulatedDisk } from "./disk.ts";
 import { Fabric } from "./fabric.ts";
@@ -186,7 +187,8 @@ export class World {
     const options = {
       self,
       timing: timing(failureTimeoutMs),
-      bounds: { ...BOUNDS, ...bounds },
+      // Messages are cut that would travel whole in production: fragments are to be seen, and a megabyte takes time here.
+      bounds: { ...BOUNDS, packetBytesMax: PACKET_BYTES_MAX, ...bounds },
       directorySize,
       history: this.record,
       log,

@@ -152,7 +152,7 @@ describe("a packet", () => {
     const parsed = Packet.parse(packet.bytes);
     expect([parsed?.flavour, parsed?.more, parsed?.bodyEnd, parsed?.pastEnd]).toEqual([CAUSAL, false, 41, 45]);
     expect(messagesIn(packet)).toEqual([{ tag: 5, payload: [0xaa] }]);
-    const [first] = fragments(CAUSAL, 1, new Uint8Array(70_000)) as [Packet];
+    const [first] = fragments(CAUSAL, 1, new Uint8Array(70_000), PACKET_BYTES_MAX) as [Packet];
     first.addPast(new Uint8Array(3));
     expect([first.flavour, first.more, first.count]).toEqual([CAUSAL, true, 0]);
     expect(messagesIn(first)[0]?.payload).toHaveLength(PACKET_BYTES_MAX - PACKET_HEADER_BYTES - MESSAGE_HEADER_BYTES);
@@ -186,7 +186,7 @@ describe("fragments", () => {
     const room = PACKET_BYTES_MAX - PACKET_HEADER_BYTES - MESSAGE_HEADER_BYTES;
     for (const length of [room + 1, 2 * room, 2 * room + 1, 300_000]) {
       const payload = Uint8Array.from({ length }, (_, index) => (index * 31) & 0xff);
-      const packets = fragments(TOTAL, 77, payload);
+      const packets = fragments(TOTAL, 77, payload, PACKET_BYTES_MAX);
       expect(packets).toHaveLength(Math.ceil(length / room));
       const found: number[] = [];
       for (const [index, packet] of packets.entries()) {

@@ -9,11 +9,12 @@
  *     6  u16 rank of the sender          24  f64 the sender's clock, ms since 1970
  *     8  u32 group                       32  body: messages, each  u32 length, u32 tag, payload
  *
- * A message too large for one packet is cut into fragments: packets of one message each that carry the `MORE` bit but
- * for the last. A causal packet with the `PAST` bit ends with what its sender had delivered since its last one, and the
+ * A long message has a packet for itself. One too large for that is cut into fragments: packets of one message each that
+ * carry the `MORE` bit but for the last. A causal packet with the `PAST` bit ends with what its sender had delivered since its last one, and the
  * length of that as a u16; `multicast/causal.ts` says what it is.
  */
 import { allocate, keep } from "../base/arena.ts";
+import { Carver, SLAB_BYTES, type Slab, SlabPool } from "../base/slabs.ts";
 
 export const FRAME_CONTROL = 1;
 export const FRAME_PACKET = 2;
@@ -28,6 +29,9 @@ export const MESSAGE_HEADER_BYTES = 8;
 
 /** The size at which a packet is closed: a system call for 64 KiB costs hardly more than one for 4 KiB. */
 export const PACKET_BYTES_MAX = 65_536;
+
+/** A packet of a single message may be as long as this: its receivers find it in one piece. */
+export const LONG_PACKET_BYTES_MAX = SLAB_BYTES;
 
 /** A frame longer than this is garbage. */
 export const FRAME_BYTES_MAX = 4 * 1024 * 1024;
@@ -53,13 +57,8 @@ export function flavourCode(flavour: Flavour): number {
   return FLAVOURS.indexOf(flavour);
 }
 
-/** Where received bytes live; counts the packets that still need them so that the memory can be used again. */
-export interface Slab {
-  retain(): void;
-  release(): void;
-}
-
-export class Packet {
+/** It is the slab of whoever needs its bytes longer than its epoch does, such as the network. */
+export class Packet implements Slab {
   #bytes: Uint8Array;
   #view: DataView;
   readonly #slab: Slab | undefined;
@@ -186,13 +185,16 @@ function endsWithPast(frame: Uint8Array): boolean {
 export class PacketBuilder {
   readonly flavour: number;
   readonly #bytes: Uint8Array;
+  readonly #slab: Slab | undefined;
   readonly #view: DataView;
   #length = PACKET_HEADER_BYTES;
   #count = 0;
 
-  constructor(flavour: number, bytes: Uint8Array = new Uint8Array(PACKET_BYTES_MAX)) {
+  /** The bytes may lie in a slab, which was retained for the packet. */
+  constructor(flavour: number, bytes: Uint8Array = new Uint8Array(PACKET_BYTES_MAX), slab?: Slab) {
     this.flavour = flavour;
     this.#bytes = bytes;
+    this.#slab = slab;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
@@ -223,17 +225,26 @@ export class PacketBuilder {
     bytes[5] = this.flavour;
     this.#view.setUint32(0, this.#length - 4, true);
     this.#view.setUint32(20, this.#count, true);
-    return new Packet(bytes);
+    const packet = new Packet(bytes, this.#slab);
+    this.#slab?.release();
+    return packet;
   }
 }
 
-/** The packets of one message that does not fit into one. */
-export function fragments(flavour: number, tag: number, payload: Uint8Array): Packet[] {
-  const room = PACKET_BYTES_MAX - PACKET_HEADER_BYTES - MESSAGE_HEADER_BYTES;
+/** The packets of one long message: mostly one, and fragments if it does not fit into that. They lie in what is carved. */
+export function fragments(
+  flavour: number,
+  tag: number,
+  payload: Uint8Array,
+  packetBytesMax = LONG_PACKET_BYTES_MAX,
+  carver = new Carver(new SlabPool()),
+): Packet[] {
+  const room = packetBytesMax - PACKET_HEADER_BYTES - MESSAGE_HEADER_BYTES;
   const packets: Packet[] = [];
   for (let from = 0; from < payload.length; from += room) {
     const part = payload.subarray(from, Math.min(payload.length, from + room));
-    const builder = new PacketBuilder(flavour, allocate(PACKET_HEADER_BYTES + MESSAGE_HEADER_BYTES + part.length));
+    const { bytes, slab } = carver.carve(PACKET_HEADER_BYTES + MESSAGE_HEADER_BYTES + part.length);
+    const builder = new PacketBuilder(flavour, bytes, slab);
     builder.append(tag, part);
     const packet = builder.finish();
     if (from + room < payload.length) {

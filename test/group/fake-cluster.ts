@@ -21,7 +21,7 @@ import type {
   ReplyStatus,
 } from "../../src/runtime/application.ts";
 import { historyName } from "../../src/runtime/memberships.ts";
-import { fragments, type Packet, PacketBuilder, RAW, SAFE, TOTAL } from "../../src/wire/packet.ts";
+import { fragments, PACKET_BYTES_MAX, type Packet, PacketBuilder, RAW, SAFE, TOTAL } from "../../src/wire/packet.ts";
 
 type Task = () => void | Promise<void>;
 
@@ -347,7 +347,9 @@ export class FakeMember implements Membership {
       if (this.#builder === undefined) this.#group.cluster.schedule(() => this.#closeAndDeliver(builder));
       this.#builder = builder;
     } else {
-      for (const packet of fragments(flavour, tag, payload)) this.#group.cluster.schedule(() => this.#deliver(packet));
+      for (const packet of fragments(flavour, tag, payload, PACKET_BYTES_MAX)) {
+        this.#group.cluster.schedule(() => this.#deliver(packet));
+      }
     }
     return true;
   }

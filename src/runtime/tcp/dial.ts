@@ -3,7 +3,8 @@
  * receiver dials because only a socket that dials can have its reads land in memory of our choice (`onread`).
  */
 import { connect, type Socket, type TcpNetConnectOpts } from "node:net";
-import { FRAME_BYTES_MAX, type Slab } from "../../wire/packet.ts";
+import type { Slab } from "../../base/slabs.ts";
+import { FRAME_BYTES_MAX } from "../../wire/packet.ts";
 import type { Address } from "./address.ts";
 import { FrameReader, PULSE } from "./frame-reader.ts";
 import { HANDSHAKE_BYTES_MAX, type Refused, readHandshake, type Welcome } from "./handshake.ts";

@@ -1,9 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { frameNumber, isIntact, numberedFrame } from "../../../test/tcp-kit.ts";
-import type { Slab } from "../../wire/packet.ts";
+import { SLAB_BYTES, type Slab, SlabPool } from "../../base/slabs.ts";
 import { FrameReader, type ReadOutcome } from "./frame-reader.ts";
-import { SLAB_BYTES, SlabPool } from "./slabs.ts";
 
 const FRAME_MAX = 4 * 1024 * 1024;
 
@@ -119,30 +118,5 @@ describe("a frame reader", () => {
     expect(seen).toBe(1);
     expect(pool.freeCount).toBe(0);
     expect(reader.space().length).toBe(1);
-  });
-});
-
-describe("a slab", () => {
-  it("is used again when it is neither filled nor retained", () => {
-    const pool = new SlabPool();
-    const slab = pool.take();
-    slab.retain();
-    slab.retain();
-    slab.filled();
-    slab.release();
-    expect(pool.freeCount).toBe(0);
-    slab.release();
-    expect(pool.freeCount).toBe(1);
-    expect(pool.take()).toBe(slab);
-    slab.retain();
-    slab.release();
-    expect(pool.freeCount).toBe(0);
-  });
-
-  it("that is released more often than retained is a programmer's error", () => {
-    const slab = new SlabPool().take();
-    slab.retain();
-    slab.release();
-    expect(() => slab.release()).toThrow("released as often");
   });
 });

@@ -1,12 +1,11 @@
 /**
  * Cuts a byte stream into frames where the bytes landed. `space` says where the next read goes, `filled` how much came;
  * whole frames are handed on as views of the slab, and only the part of a frame that runs over the end of a slab is
- * copied, to the next one. A large frame that does not fit into what is left gets memory of its own and is read
- * straight into it. When everything was handed on and nobody retained it, the slab is filled from its start again,
+ * copied, to the next one. A frame that is larger than a slab gets memory of its own and is read straight into it. When everything was handed on and nobody retained it, the slab is filled from its start again,
  * which keeps a quiet connection within a few warm pages.
  */
-import type { Slab } from "../../wire/packet.ts";
-import { allocate, OWN_MEMORY, type PooledSlab, SLAB_BYTES, type SlabPool } from "./slabs.ts";
+import { type PooledSlab, SLAB_BYTES, type Slab, type SlabPool } from "../../base/slabs.ts";
+import { allocate, OWN_MEMORY } from "./memory.ts";
 
 const LENGTH_BYTES = 4;
 
@@ -15,9 +14,6 @@ export const PULSE = new Uint8Array(LENGTH_BYTES);
 
 /** With less room than this, reading on in the next slab is cheaper than a short read. */
 const ROOM_BYTES_MIN = 32 * 1024;
-
-/** A frame larger than this is not copied to the next slab; it gets its own memory. */
-const COPIED_BYTES_MAX = 128 * 1024;
 
 const NOWHERE = new Uint8Array(1);
 
@@ -62,7 +58,7 @@ export class FrameReader {
     const lacksRoom = frameBytes > SLAB_BYTES - this.#start || SLAB_BYTES - this.#end < ROOM_BYTES_MIN;
     if (!lacksRoom) return slab.bytes.subarray(this.#end);
     const rest = slab.bytes.subarray(this.#start, this.#end);
-    const space = frameBytes > COPIED_BYTES_MAX ? this.#openLarge(frameBytes, rest) : this.#moveOn(rest);
+    const space = frameBytes > SLAB_BYTES ? this.#openLarge(frameBytes, rest) : this.#moveOn(rest);
     slab.filled();
     return space;
   }

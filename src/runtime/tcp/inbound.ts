@@ -2,8 +2,9 @@
  * The half of a link that receives: dials the node, again and again until stopped, and resumes the stream after the
  * last whole frame that was consumed. Consumption is acknowledged up the same connection, eight bytes each time.
  */
+
+import type { Slab } from "../../base/slabs.ts";
 import type { NodeRecord } from "../../protocol/view.ts";
-import type { Slab } from "../../wire/packet.ts";
 import type { Evidence } from "../ports.ts";
 import { parseAddress } from "./address.ts";
 import { Dial, type DialEnd } from "./dial.ts";

@@ -6,8 +6,9 @@
  * number of the other side, and whoever shows another number has forgotten what the streams were. Then nothing is
  * resumed, unless nothing was ever sent.
  */
+
+import type { Slab } from "../../base/slabs.ts";
 import type { NodeRecord } from "../../protocol/view.ts";
-import type { Slab } from "../../wire/packet.ts";
 import type { Evidence, Lane, Refusal } from "../ports.ts";
 import type { Caller } from "./caller.ts";
 import { type Hello, handshakeFrame, type Refused, type Welcome } from "./handshake.ts";
@@ -73,9 +74,9 @@ export class Link implements InboundOwner, OutboundOwner {
     this.#outbound.stop();
   }
 
-  send(lane: Lane, frame: Uint8Array): void {
+  send(lane: Lane, frame: Uint8Array, memory: Slab | undefined): void {
     if (this.#isBroken) return;
-    this.#outbound.push(lane, frame);
+    this.#outbound.push(lane, frame, memory);
     if (this.#outbound.backlogBytes > this.#surroundings.limits.backlogBytesMax) this.#break();
   }
 

@@ -5,6 +5,7 @@
  */
 import { createServer, type Server, type Socket } from "node:net";
 import { assert } from "../../base/assert.ts";
+import { type Slab, SlabPool } from "../../base/slabs.ts";
 import type { NodeId, NodeRecord } from "../../protocol/view.ts";
 import { FRAME_BYTES_MAX } from "../../wire/packet.ts";
 import type { Liveness } from "../liveness.ts";
@@ -25,7 +26,6 @@ import {
   type Welcome,
 } from "./handshake.ts";
 import { Link } from "./link.ts";
-import { SlabPool } from "./slabs.ts";
 import { DEFAULT_LIMITS, type Limits, Notices, type Surroundings } from "./surroundings.ts";
 
 export interface TcpOptions {
@@ -214,14 +214,14 @@ export class TcpNetwork implements Network {
     this.#links.delete(id);
   }
 
-  send(to: NodeId, lane: Lane, frame: Uint8Array): void {
+  send(to: NodeId, lane: Lane, frame: Uint8Array, memory?: Slab): void {
     assert(frame.length > 4 && frame.length <= FRAME_BYTES_MAX, "a frame is neither empty nor longer than its maximum");
     const link = this.#links.get(to);
     if (link === undefined) {
       this.#counters.framesUnlinked++;
       return;
     }
-    link.send(lane, frame);
+    link.send(lane, frame, memory);
     if (link.isDirty) return;
     link.isDirty = true;
     this.#dirty.push(link);

@@ -2,6 +2,7 @@
  * The half of a link that sends: an outbox, and at most one connection that its receiver has made. A new connection of
  * the same session takes the place of an older one.
  */
+import type { Slab } from "../../base/slabs.ts";
 import type { Lane } from "../ports.ts";
 import type { Caller } from "./caller.ts";
 import { PULSE } from "./frame-reader.ts";
@@ -46,8 +47,8 @@ export class Outbound {
     return this.#outbox.backlogBytes;
   }
 
-  push(lane: Lane, frame: Uint8Array): void {
-    this.#outbox.push(lane, frame);
+  push(lane: Lane, frame: Uint8Array, memory: Slab | undefined): void {
+    this.#outbox.push(lane, frame, memory);
   }
 
   pump(): void {

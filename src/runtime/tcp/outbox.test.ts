@@ -94,13 +94,24 @@ describe("an outbox", () => {
           });
         let socket = connected();
         outbox.resume(socket, 0);
+        let retained = 0;
+        const push = (lane: Lane, frame: Uint8Array): void => {
+          let holds = 0;
+          const retain = (): void => {
+            if (holds++ === 0) retained++;
+          };
+          // Whoever gets the memory next writes to it at once.
+          const release = (): void => {
+            if (--holds > 0) return;
+            retained--;
+            frame.fill(0xff);
+          };
+          outbox.push(lane, frame, { retain, release });
+        };
         const run = (step: Step) => {
           switch (step.kind) {
             case "push":
-              outbox.push(
-                step.lane,
-                numberedFrame(pushed[step.lane]++ * 2 + (step.lane === "bulk" ? 1 : 0), step.length),
-              );
+              push(step.lane, numberedFrame(pushed[step.lane]++ * 2 + (step.lane === "bulk" ? 1 : 0), step.length));
               pushedBytes += step.length;
               break;
             case "pump":
@@ -128,6 +139,7 @@ describe("an outbox", () => {
           for (const kind of ["pump", "carry", "acknowledge"] as const) run({ kind, count: 1_000_000 } as Step);
         }
         expect(taken).toEqual(pushed);
+        expect(retained).toBe(0);
       }),
       { numRuns: 300 },
     );

@@ -10,9 +10,10 @@
  */
 import { assert } from "../../base/assert.ts";
 import { Deque } from "../../base/deque.ts";
+import type { Slab } from "../../base/slabs.ts";
 import type { Lane } from "../ports.ts";
 import type { Counters } from "./counters.ts";
-import { allocate } from "./slabs.ts";
+import { allocate } from "./memory.ts";
 
 const SMALL_BYTES_MAX = 4096;
 const ARENA_BYTES = 64 * 1024;
@@ -33,6 +34,12 @@ export interface OutboxLimits {
   readonly windowBytes: number;
 }
 
+/** A frame, or several that were gathered. The memory is retained from when it comes in until the receiver has it. */
+interface Chunk {
+  readonly bytes: Uint8Array;
+  readonly memory: Slab | undefined;
+}
+
 /** Memory that small frames are gathered in; free again once everything before `endOffset` was consumed. */
 interface Arena {
   readonly bytes: Uint8Array;
@@ -43,11 +50,11 @@ interface Arena {
 export class Outbox {
   readonly #limits: OutboxLimits;
   readonly #counters: Counters;
-  readonly #control = new Deque<Uint8Array>();
-  readonly #bulk = new Deque<Uint8Array>();
+  readonly #control = new Deque<Chunk>();
+  readonly #bulk = new Deque<Chunk>();
   #queuedBytes = 0;
   /** The stream from `#heldFrom` to `#placed`, in whole chunks; what lies before `#consumed` is not needed any more. */
-  readonly #held = new Deque<Uint8Array>();
+  readonly #held = new Deque<Chunk>();
   #heldFrom = 0;
   #consumed = 0;
   #placed = 0;
@@ -72,9 +79,10 @@ export class Outbox {
     return this.#placed;
   }
 
-  push(lane: Lane, frame: Uint8Array): void {
-    this.#queuedBytes += frame.length;
-    (lane === "control" ? this.#control : this.#bulk).push(frame);
+  push(lane: Lane, bytes: Uint8Array, memory?: Slab): void {
+    memory?.retain();
+    this.#queuedBytes += bytes.length;
+    (lane === "control" ? this.#control : this.#bulk).push({ bytes, memory });
   }
 
   /** Whether everything after `offset` is still here. */
@@ -130,7 +138,10 @@ export class Outbox {
     else if (first !== undefined) socket.write(first);
   }
 
-  /** Forgets everything; nothing more can be resumed. */
+  /**
+   * Forgets everything; nothing more can be resumed. The memory is left to the collector, because the socket may still write
+   * some of it.
+   */
   clear(): void {
     this.#control.clear();
     this.#bulk.clear();
@@ -146,52 +157,53 @@ export class Outbox {
 
   /** The next chunk of the stream: one to be written again, or a new one. */
   #nextChunk(): Uint8Array | undefined {
-    let chunk = this.#held.at(this.#next);
-    if (chunk === undefined) {
-      chunk = this.#gather();
+    let bytes = this.#held.at(this.#next)?.bytes;
+    if (bytes === undefined) {
+      const chunk = this.#gather();
       if (chunk === undefined) return undefined;
       this.#held.push(chunk);
-      this.#placed += chunk.length;
-      this.#counters.bytesOut += chunk.length;
+      bytes = chunk.bytes;
+      this.#placed += bytes.length;
+      this.#counters.bytesOut += bytes.length;
     } else if (this.#next === 0 && this.#written > this.#heldFrom) {
       // The receiver has consumed a part of this chunk, which then holds several frames.
-      chunk = chunk.subarray(this.#written - this.#heldFrom);
+      bytes = bytes.subarray(this.#written - this.#heldFrom);
     }
     this.#next++;
-    this.#written += chunk.length;
-    return chunk;
+    this.#written += bytes.length;
+    return bytes;
   }
 
   /** Takes the next frame from the lanes, and with it those after it as long as all are small. */
-  #gather(): Uint8Array | undefined {
+  #gather(): Chunk | undefined {
     const first = this.#take();
-    if (first === undefined || first.length >= SMALL_BYTES_MAX) return first;
-    let next = this.#peek();
-    if (next === undefined || next.length >= SMALL_BYTES_MAX) return first;
-    const arena = this.#arena(first.length + next.length);
+    if (first === undefined || first.bytes.length >= SMALL_BYTES_MAX) return first;
+    let next = this.#smallNext();
+    if (next === undefined) return first;
+    const arena = this.#arena(first.bytes.length + next.bytes.length);
     const from = arena.used;
-    arena.bytes.set(first, arena.used);
-    arena.used += first.length;
-    while (next !== undefined && next.length < SMALL_BYTES_MAX && next.length <= ARENA_BYTES - arena.used) {
-      arena.bytes.set(next, arena.used);
-      arena.used += next.length;
+    lay(first, arena);
+    while (next !== undefined && next.bytes.length <= ARENA_BYTES - arena.used) {
+      lay(next, arena);
       this.#take();
-      next = this.#peek();
+      next = this.#smallNext();
     }
     arena.endOffset = this.#placed + arena.used - from;
-    return arena.bytes.subarray(from, arena.used);
+    return { bytes: arena.bytes.subarray(from, arena.used), memory: undefined };
   }
 
-  #take(): Uint8Array | undefined {
+  #take(): Chunk | undefined {
     const frame = this.#control.shift() ?? this.#bulk.shift();
     if (frame === undefined) return undefined;
-    this.#queuedBytes -= frame.length;
+    this.#queuedBytes -= frame.bytes.length;
     this.#counters.framesOut++;
     return frame;
   }
 
-  #peek(): Uint8Array | undefined {
-    return this.#control.first() ?? this.#bulk.first();
+  /** The next frame of the lanes, if it is small. */
+  #smallNext(): Chunk | undefined {
+    const next = this.#control.first() ?? this.#bulk.first();
+    return next !== undefined && next.bytes.length < SMALL_BYTES_MAX ? next : undefined;
   }
 
   /** The arena in use, when it has this much room; else the oldest whose bytes were all consumed, else a new one. */
@@ -215,11 +227,19 @@ export class Outbox {
     this.#consumed = offset;
     let count = 0;
     for (let chunk = this.#held.first(); chunk !== undefined; chunk = this.#held.first()) {
-      if (this.#heldFrom + chunk.length > offset) break;
-      this.#heldFrom += chunk.length;
+      if (this.#heldFrom + chunk.bytes.length > offset) break;
+      this.#heldFrom += chunk.bytes.length;
       this.#held.shift();
+      chunk.memory?.release();
       count++;
     }
     return count;
   }
+}
+
+/** Copies a frame into an arena, where there is room for it; its own memory is not needed any more. */
+function lay({ bytes, memory }: Chunk, arena: Arena): void {
+  arena.bytes.set(bytes, arena.used);
+  arena.used += bytes.length;
+  memory?.release();
 }

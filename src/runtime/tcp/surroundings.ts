@@ -1,11 +1,11 @@
 /**
  * What all connections of one network share: its limits, memory, counters, and the way to its sink.
  */
+import type { SlabPool } from "../../base/slabs.ts";
 import type { NetworkSink } from "../ports.ts";
 import type { Guard } from "../secure/guard.ts";
 import type { Counters } from "./counters.ts";
 import { VERSION_NEWEST, VERSION_OLDEST } from "./handshake.ts";
-import type { SlabPool } from "./slabs.ts";
 
 export interface Limits {
   /** A connection that is not made by then is given up. */
