@@ -40,7 +40,7 @@ export type {
   UpdateContext,
   ViewContext,
 } from "./group/operations.ts";
-export type { CertificateOptions, ClusterKeyOptions, SecureOptions, StartOptions } from "./group/options.ts";
+export type { Applicant, CertificateOptions, ClusterKeyOptions, SecureOptions, StartOptions } from "./group/options.ts";
 export type { Pending } from "./group/pending.ts";
 export { ALL, MAJORITY, type QueryOptions, type Reply, type Wanted } from "./group/reply.ts";
 export { start } from "./group/start.ts";

@@ -1,9 +1,10 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { freePort } from "../../test/processes/ports.ts";
 import { newClusterKey } from "../runtime/secure/cluster-key.ts";
+import { authorizeBy } from "./authorize.ts";
 import { defineGroup } from "./define.ts";
 import type { CoterieError } from "./errors.ts";
 import type { Node } from "./node.ts";
@@ -237,6 +238,64 @@ describe("a secure group with a key of its own", () => {
       );
     }
     await expect(ann.join(tally, { key })).rejects.toMatchObject({ code: "invalid-option" });
+  });
+});
+
+describe("who may join", () => {
+  async function cluster(authorize: StartOptions["authorize"], codes: string[] = []): Promise<readonly [Node, Node]> {
+    const discovery = folder();
+    const log: StartOptions["log"] = ({ code, message }) => void codes.push(`${code}: ${message.split(": ").pop()}`);
+    const one = await started({ discovery, secure: secureOf("ann"), log, ...(authorize && { authorize }) });
+    return [one, await started({ discovery, secure: secureOf("bob") })];
+  }
+  const names = defineGroup({ name: "names", state: () => 0, updates: {} });
+
+  it("is asked at the node that leads, with the name of the certificate, for each group", async () => {
+    const asked: unknown[] = [];
+    const [ann, bob] = await cluster(async (applicant) => {
+      asked.push(applicant);
+      return applicant.group === "names";
+    });
+    await ann.join(tally);
+    const refused = { code: "refused", group: "tally" };
+    await expect(bob.joinAll([names, tally])).rejects.toMatchObject(refused);
+    await expect(bob.join(tally)).rejects.toMatchObject(refused);
+    expect((await bob.join(names)).view.members).toEqual([bob.self]);
+    expect(asked.map((each) => Object.values(each as object).join())).toEqual(
+      ["names", "tally", "tally", "names"].map((group) => `${bob.self},bob,${group}`),
+    );
+  });
+
+  it("is nobody when the application fails, or does not say yes", async () => {
+    const answers = [
+      () => {
+        throw new Error("no list");
+      },
+      () => Promise.reject(new Error("no list")),
+      () => "yes" as unknown as boolean,
+    ];
+    const codes: string[] = [];
+    const [, bob] = await cluster(() => (answers.shift() as () => boolean)(), codes);
+    for (let times = 0; times < 3; times++) await expect(bob.join(tally)).rejects.toMatchObject({ code: "refused" });
+    const [failed, silent] = ["`authorize` has failed", "`authorize` does not allow it"];
+    expect(codes.filter((code) => code.startsWith("join-refused"))).toEqual(
+      [failed, failed, silent].map((why) => `join-refused: ${why}`),
+    );
+  });
+
+  it("is nobody when the application says nothing for 5 seconds", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const said: boolean[] = [];
+    const ask = authorizeBy(
+      () => new Promise(() => {}),
+      () => {},
+    );
+    ask({ node: "bob#0000000b", group: "tally" }, (isAllowed) => void said.push(isAllowed));
+    vi.advanceTimersByTime(4999);
+    expect(said).toEqual([]);
+    vi.advanceTimersByTime(1);
+    vi.useRealTimers();
+    expect(said).toEqual([false]);
   });
 });
 

@@ -3,6 +3,7 @@
  * named, so that a slip of the pen never becomes a cluster that cannot form.
  */
 import type { HistorySink } from "../protocol/history.ts";
+import type { NodeId } from "../protocol/view.ts";
 import type { Log } from "./diagnostics.ts";
 import { CoterieError } from "./errors.ts";
 
@@ -39,6 +40,13 @@ export interface StartOptions {
   readonly secure?: SecureOptions;
   /** Lets a node without `secure` be reached from other machines: whoever reaches it is believed. */
   readonly insecure?: boolean;
+  /**
+   * Says whether another node may join a group. Asked at the node that leads the cluster, the oldest that decides, so give it
+   * to all nodes. With certificates the node's name is one that its certificate has; with a cluster key it is what the
+   * node says. A node that is not let in is told `refused`; so is one about which nothing was said for 5 seconds, or about
+   * which this throws. Default: every node may join every group.
+   */
+  readonly authorize?: (applicant: Applicant) => boolean | Promise<boolean>;
   /** Gives up starting, and later closes the node. */
   readonly signal?: AbortSignal;
   /** Gets everything that has no caller to be told. Default: warnings and errors to the console. */
@@ -48,6 +56,14 @@ export interface StartOptions {
    * incarnation of the node. Default: the directory that COTERIE_HISTORY names, if it is set.
    */
   readonly history?: HistorySink | string;
+}
+
+/** A node that wants to join a group, or to create it. */
+export interface Applicant {
+  readonly node: NodeId;
+  /** The node's name: the first part of its id. */
+  readonly name: string;
+  readonly group: string;
 }
 
 /** Proof by a key that all nodes of the cluster have. */
@@ -90,6 +106,7 @@ const CHECKS: { readonly [K in keyof Required<StartOptions>]: Check } = {
   witness: (value) => (typeof value === "boolean" ? undefined : "is neither true nor false"),
   secure: secureProblem,
   insecure: (value) => (typeof value === "boolean" ? undefined : "is neither true nor false"),
+  authorize: (value) => (typeof value === "function" ? undefined : "is not a function"),
   signal: (value) => (value instanceof AbortSignal ? undefined : "is not an AbortSignal"),
   log: (value) => (typeof value === "function" ? undefined : "is not a function"),
   history: (value) =>

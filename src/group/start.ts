@@ -15,6 +15,7 @@ import { Incarnation, NameTakenError } from "../runtime/incarnation.ts";
 import { realTimers } from "../runtime/real-clock.ts";
 import { type IncarnationListener, RunningNode } from "../runtime/running-node.ts";
 import { ListenError, parseAddress } from "../runtime/tcp/address.ts";
+import { authorizeBy } from "./authorize.ts";
 import { certifiedName, checkName, guardOf, isSecured } from "./credentials.ts";
 import { consoleLog, type Log } from "./diagnostics.ts";
 import { CoterieError, describe } from "./errors.ts";
@@ -112,6 +113,7 @@ function openNode(
     directorySize: options.directorySize ?? DIRECTORY_SIZE,
     weight: options.weight ?? 1,
     history,
+    authorize: options.authorize && authorizeBy(options.authorize, log),
     guard,
     data,
     discover: (record: NodeRecord) => discover(options, record),

@@ -49,7 +49,7 @@ export type JoinRefusal =
     }
   | { readonly code: "already-member"; readonly name: string }
   | { readonly code: "group-lost"; readonly name: string }
-  /** The node has not proved that it has the group's key, or the group has none. */
+  /** The node has not proved that it has the group's key, or the group has none; or it is not authorized. */
   | { readonly code: "refused"; readonly name: string }
   /** A durable group needs a data directory at each member, and at each acceptor. */
   | { readonly code: "data-dir-needed" | "directory-not-durable"; readonly name: string };

@@ -44,6 +44,8 @@ export const directoryCommand = union({
   exclude: { group: u32, target: u32, members: nodeIds },
   slow: { group: u32, target: u32, member: nodeId, isSlow: flag },
   renew: { group: u32, target: u32 },
+  // In place of a join, by the node that leads: its application does not let the requester in.
+  refuse: { names: list(text(256), 1024) },
 });
 export type DirectoryCommand = Laid<typeof directoryCommand>;
 

@@ -260,9 +260,8 @@ export class Process implements ClusterHost, MemberHost {
 
   executed(outcome: DirectoryOutcome): void {
     const { request, refusals } = outcome;
-    if (request.command.kind === "join") {
-      this.#joinExecuted(request.number, request.command.groups, refusals);
-    }
+    if (request.command.kind === "join") this.#joinExecuted(request.number, request.command.groups, refusals);
+    if (request.command.kind === "refuse") this.#joinExecuted(request.number, [], refusals);
     if (request.command.kind === "exclude") {
       const { group, members } = request.command;
       const present = this.#cluster.directory.group(group)?.members ?? [];

@@ -17,6 +17,7 @@ import type { Bounds, Timing } from "../protocol/timing.ts";
 import { type ClusterView, type NodeId, type NodeRecord, votesOf } from "../protocol/view.ts";
 import type { Packet } from "../wire/packet.ts";
 import type { JoinRequest } from "./application.ts";
+import { type Authorize, Doorkeeper } from "./doorkeeper.ts";
 import { Gate, type GateHost } from "./gate.ts";
 import type { Log } from "./log/log.ts";
 import { Memberships } from "./memberships.ts";
@@ -33,6 +34,8 @@ export interface DriverOptions {
    * Without it nothing is asked.
    */
   readonly admission?: ((cluster: string, proceed: () => void) => void) | undefined;
+  /** Asked while this node leads, before another node joins a group; without it every node may. */
+  readonly authorize?: Authorize | undefined;
   readonly history?: HistorySink | undefined;
   /** Where the core's records are kept, on a node with a data directory; its owner tells `persisted`. */
   readonly log?: Log | undefined;
@@ -90,6 +93,7 @@ export class Driver implements NetworkSink, GateHost {
   readonly #process: Process;
   readonly #memberships: Memberships;
   readonly #gate: Gate;
+  readonly #doorkeeper: Doorkeeper | undefined;
   readonly #clock: Clock;
   readonly #listener: DriverListener;
   #network: Network | undefined;
@@ -114,6 +118,11 @@ export class Driver implements NetworkSink, GateHost {
     this.#listener = listener;
     const { self, timing, bounds, directorySize, history, log } = options;
     this.#gate = new Gate(self.id, this);
+    const pass = (from: NodeId, message: Message): void => {
+      this.#process.receive(from, message, clock.now());
+      clock.requestTurn();
+    };
+    this.#doorkeeper = options.authorize && new Doorkeeper(options.authorize, pass);
     const mintSecret = (): Uint8Array => {
       const words = Uint32Array.from({ length: EPOCH_SECRET_BYTES / 4 }, () => entropy.word());
       return new Uint8Array(words.buffer);
@@ -351,6 +360,7 @@ export class Driver implements NetworkSink, GateHost {
 
   linkDown(id: NodeId, evidence: Evidence): void {
     this.#linked.delete(id);
+    this.#doorkeeper?.gone(id);
     this.#process.linkDown(id, evidence !== "lost", this.#clock.now());
     const { view } = this.#process.cluster;
     if (evidence !== "lost" && view?.nodes.some((node) => node.id === id) !== true) this.#unlink(id);
@@ -388,6 +398,8 @@ export class Driver implements NetworkSink, GateHost {
 
   message(from: NodeId, message: Message): void {
     if (message.kind === "installCluster" && this.#admission !== "given") this.#awaitAdmission(from, message);
+    else if (message.kind === "directoryRequest" && this.#doorkeeper !== undefined)
+      this.#doorkeeper.requested(from, message);
     else this.#process.receive(from, message, this.#clock.now());
   }
 

@@ -8,6 +8,7 @@ import { BOUNDS, timing } from "../protocol/timing.ts";
 import { type NodeRecord, nodeName } from "../protocol/view.ts";
 import type { DataDirectory } from "./data-directory.ts";
 import type { Discovery } from "./discovery/discovery.ts";
+import type { Authorize } from "./doorkeeper.ts";
 import { Driver } from "./driver.ts";
 import { Liveness } from "./liveness.ts";
 import type { DiskCondition } from "./log/storage.ts";
@@ -27,6 +28,7 @@ export interface IncarnationOptions {
   readonly directorySize: number;
   readonly weight: number;
   readonly history: HistorySink | undefined;
+  readonly authorize: Authorize | undefined;
   /** Stands before every connection; without it whoever reaches this node is believed. */
   readonly guard: Guard | undefined;
   readonly data: DataDirectory | undefined;
@@ -81,6 +83,7 @@ export class Incarnation implements Embodiment {
         bounds: BOUNDS,
         directorySize: options.directorySize,
         history: options.history,
+        authorize: options.authorize,
         log: options.data?.log,
         admission: (cluster, proceed) => {
           discovery.joined(cluster).then(proceed, (problem: unknown) => listener.failed(problem));

@@ -262,6 +262,8 @@ export class Directory {
       case "exclude":
         this.#exclude(node, command);
         return [];
+      case "refuse":
+        return command.names.map((name) => ({ code: "refused", name }));
       case "renew": {
         // The same members flush to another epoch, at whose start all of them are.
         const group = this.#groups.get(command.group);
