@@ -23,6 +23,25 @@ const ROWS = "protocol/multicast/rows.js";
 const SUCCESSION = "protocol/membership/succession.js";
 const TOTAL = "protocol/multicast/total.js";
 
+const memoryMutants: readonly Mutant[] = [
+  {
+    name: "sent-memory-let-go",
+    violates: "D5",
+    file: EPOCH,
+    find: 'packet.retain();\n        this.#effects.perform({ kind: "multicast"',
+    replace: 'this.#effects.perform({ kind: "multicast"',
+    why: "A packet's memory is used again while the packet is on its way.",
+  },
+  {
+    name: "delivered-memory-let-go",
+    violates: "M5",
+    file: MEMBER,
+    find: "packet.retain();\n        const id = view.members[sender];",
+    replace: "const id = view.members[sender];",
+    why: "A packet's memory is used again while its messages wait to be delivered.",
+  },
+];
+
 const clusterMutants: readonly Mutant[] = [
   {
     name: "leaver-stays",
@@ -452,6 +471,7 @@ const serviceMutants: readonly Mutant[] = [
 
 export function listMutants(): readonly Mutant[] {
   return [
+    ...memoryMutants,
     ...clusterMutants,
     ...membershipMutants,
     ...flushMutants,
