@@ -61,6 +61,16 @@ describe("coterie demo", () => {
     expect(readdirSync(folder)).toEqual([]);
   });
 
+  test.each([
+    ["certificates", ["--secure"]],
+    ["key", ["--secure", "key"]],
+  ])("does the same over secured connections: %s", { timeout: DEMO_MS }, async (security, options) => {
+    const { json } = await run(["demo", "--json", "--seconds", "3", ...options], { TMPDIR: folder });
+    // How fast it was is for the plain one to say.
+    expect(json).toMatchObject({ security, violations: [], lost: 0, duplicated: 0 });
+    expect(json).toMatchObject({ members: 3, ordersAgree: true, statesAgree: true });
+  });
+
   test("tells people what happens, within 80 columns", { timeout: DEMO_MS }, async () => {
     const { code, stdout } = await run(["demo", "--seconds", "3"], { TMPDIR: folder });
     expect(code, stdout).toBe(0);

@@ -6,12 +6,13 @@ import { rmSync } from "node:fs";
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { CoterieError, describe } from "../../group/errors.ts";
 import { EXIT, type Exit, exitHelp } from "../exit.ts";
 import { wholeNumber } from "../options.ts";
 import { Output } from "../output.ts";
 import { Course } from "./course.ts";
+import { makeCredentials, SECURITIES, type Security } from "./credentials.ts";
 import { judge } from "./outcome.ts";
 import { NAMES } from "./prices.ts";
 import { DemoError } from "./processes.ts";
@@ -20,6 +21,7 @@ import { Timeline } from "./timeline.ts";
 
 interface Options {
   readonly seconds: number;
+  readonly secure?: Security | true;
   readonly json?: boolean;
 }
 
@@ -31,6 +33,12 @@ export function addDemo(program: Command): void {
     .command("demo")
     .description("Run three processes under load, kill one, restart it, and see what became of every update.")
     .option("--seconds <count>", "how long there is traffic", wholeNumber("--seconds", 3, 45), SECONDS_DEFAULT)
+    .addOption(
+      new Option(
+        "--secure [with]",
+        "the members prove themselves, and all is encrypted; default: certificates",
+      ).choices(SECURITIES),
+    )
     .option("--json", "print one JSON object")
     .addHelpText("after", exitHelp("something was lost, duplicated, out of order, different or late; it is named"))
     .action(async (options: Options) => {
@@ -38,14 +46,16 @@ export function addDemo(program: Command): void {
     });
 }
 
-async function demo({ seconds, json = false }: Options): Promise<Exit> {
+async function demo({ seconds, secure, json = false }: Options): Promise<Exit> {
   const output = new Output(json);
   const interruption = new AbortController();
   const interrupt = (): void => interruption.abort();
   for (const signal of SIGNALS) process.on(signal, interrupt);
   const folder = await makeFolder();
   const timeline = new Timeline(output, NAMES);
-  const course = new Course({ folder, seconds, timeline, signal: interruption.signal });
+  const security = secure === true ? "certificates" : secure;
+  const credentials = security && makeCredentials(security, folder);
+  const course = new Course({ folder, credentials, seconds, timeline, signal: interruption.signal });
   let isKept = false;
   // Also when this process ends in the midst of it, because nobody reads its output any more.
   const tidy = (): void => {
@@ -54,13 +64,13 @@ async function demo({ seconds, json = false }: Options): Promise<Exit> {
   };
   process.once("exit", tidy);
   try {
-    introduce(output);
+    introduce(output, security);
     const failure = await play(course, interruption.signal);
     if (interruption.signal.aborted) {
       output.error(new CoterieError("aborted", "the demo was interrupted", { remedy: "Nothing of it remains." }));
       return EXIT.interrupted;
     }
-    const judged = judge(course, seconds, failure);
+    const judged = judge(course, { seconds, security: security ?? "none" }, failure);
     isKept = !judged.outcome.ok;
     report(judged, isKept ? folder : undefined, output);
     return judged.outcome.ok ? EXIT.ok : EXIT.wrong;
@@ -85,12 +95,16 @@ async function play(course: Course, signal: AbortSignal): Promise<string | undef
   }
 }
 
-function introduce(output: Output): void {
+function introduce(output: Output, security: Security | undefined): void {
   output.line(`\n${output.colours.bold("coterie demo")}\n`);
   output.paragraph(
     "Three processes on this machine hold the same prices, and all of them change prices all the time. One is killed " +
       "in the midst of it, and comes back. Below, time runs downwards, with a column for each of them.",
   );
+  if (security !== undefined) {
+    const proof = security === "key" ? "a cluster key" : "certificates on both sides";
+    output.paragraph(`Connections are TLS 1.3 with ${proof}; the group is sealed, with a key of its own.`);
+  }
   output.line();
 }
 

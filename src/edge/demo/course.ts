@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { nodeName } from "../../protocol/view.ts";
 import { figure } from "../output.ts";
+import type { MemberCredentials } from "./credentials.ts";
 import { type FromMember, machineTime } from "./messages.ts";
 import { NAMES } from "./prices.ts";
 import { DemoError, MemberProcess } from "./processes.ts";
@@ -16,6 +17,8 @@ import { type InstalledView, Views } from "./views.ts";
 export interface CourseOptions {
   /** A folder for the rendezvous and the journals. */
   readonly folder: string;
+  /** By name, when the demo is secured. */
+  readonly credentials: ReadonlyMap<string, MemberCredentials> | undefined;
   /** How long there is traffic. */
   readonly seconds: number;
   readonly timeline: Timeline;
@@ -144,12 +147,11 @@ export class Course {
   }
 
   #start(name: string): MemberProcess {
-    const { folder } = this.#options;
+    const { folder, credentials } = this.#options;
     const run = this.processes.filter((each) => each.name === name).length + 1;
     const journal = join(folder, `${name}-${run}.jsonl`);
-    const started = new MemberProcess(name, join(folder, "meet"), journal, (message, from) =>
-      this.#heard(message, from),
-    );
+    const heard = (message: FromMember, from: MemberProcess): void => this.#heard(message, from);
+    const started = new MemberProcess(name, join(folder, "meet"), journal, credentials?.get(name), heard);
     this.processes.push(started);
     void started.ended.then(() => this.#look());
     return started;

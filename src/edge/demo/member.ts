@@ -1,7 +1,7 @@
 /**
  * One member process of the demo: starts a node, joins the group of prices, and does what the demo tells it.
  *
- *     node member.js NAME DIRECTORY JOURNAL
+ *     node member.js NAME DIRECTORY JOURNAL [CREDENTIALS]
  */
 import { rmSync } from "node:fs";
 import { dirname } from "node:path";
@@ -9,15 +9,17 @@ import { CoterieError } from "../../group/errors.ts";
 import type { Group } from "../../group/group.ts";
 import type { Node } from "../../group/node.ts";
 import { start } from "../../group/start.ts";
+import type { MemberCredentials } from "./credentials.ts";
 import { Journal } from "./journal.ts";
 import { Load } from "./load.ts";
 import { type FromMember, machineTime, type ToMember } from "./messages.ts";
-import { type Prices, pricesFor } from "./prices.ts";
+import { type Audience, type Prices, pricesFor } from "./prices.ts";
 import { digestOf, Tickets } from "./tickets.ts";
 
 const TICK_MS = 100;
 
-const [name = "", directory = "", journalPath = ""] = process.argv.slice(2);
+const [name = "", directory = "", journalPath = "", secured] = process.argv.slice(2);
+const credentials = secured === undefined ? undefined : (JSON.parse(secured) as MemberCredentials);
 const warnings: string[] = [];
 let isLeaving = false;
 
@@ -54,16 +56,18 @@ async function main(): Promise<void> {
     name,
     discovery: directory,
     history: journal.write,
+    ...(credentials && { secure: credentials.secure }),
     log: ({ level, message }) => {
       if (level === "warn" || level === "error") warnings.push(message);
     },
   });
   tell({ kind: "started", at: machineTime(), node: node.self });
-  const prices = pricesFor({
+  const audience: Audience = {
     onSet: tickets.add,
     onView: ({ number, members }) => tell({ kind: "view", at: machineTime(), number, members }),
-  });
-  const group = await node.join(prices);
+  };
+  const prices = pricesFor(audience, credentials !== undefined);
+  const group = await node.join(prices, credentials && { key: credentials.groupKey });
   tell({ kind: "joined", at: machineTime(), entries: group.read(({ state }) => state.size) });
 
   const load = new Load(group, name);

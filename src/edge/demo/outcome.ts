@@ -5,6 +5,7 @@ import type { HistoryEvent } from "../../protocol/history.ts";
 import type { NodeId } from "../../protocol/view.ts";
 import { CHECKERS, check } from "../../simulation/axioms/index.ts";
 import type { Course } from "./course.ts";
+import type { Security } from "./credentials.ts";
 import { Ledger } from "./ledger.ts";
 import { type Measures, measure, rounded } from "./measures.ts";
 import { atRest, merged, type Part, partsOf } from "./parts.ts";
@@ -24,11 +25,15 @@ interface HandlerOpinion {
   readonly problems: readonly string[];
 }
 
-interface Facts extends Measures {
+export interface Setting {
+  readonly seconds: number;
+  readonly security: Security | "none";
+}
+
+interface Facts extends Measures, Setting {
   readonly members: number;
   readonly memberNames: readonly NodeId[];
   readonly killed: NodeId;
-  readonly seconds: number;
   /** That entered a view, at all members. */
   readonly updatesSent: number;
   /** Deliveries, at all members together. */
@@ -67,7 +72,7 @@ export interface Judged {
 }
 
 /** `failure` is why the course ended early, if it did. */
-export function judge(course: Course, seconds: number, failure: string | undefined): Judged {
+export function judge(course: Course, setting: Setting, failure: string | undefined): Judged {
   const parts = partsOf(course);
   const history = merged(parts.map(atRest));
   const broken = check(history, { quiescent: failure === undefined });
@@ -77,7 +82,7 @@ export function judge(course: Course, seconds: number, failure: string | undefin
   const killed = parts.find(({ process }) => process === course.victim)?.node ?? "";
   const survivors = stayed.filter(({ process }) => process !== course.successor).map(({ node }) => node);
   const opinion = handlerOpinion(stayed, survivors, killed);
-  const facts = factsOf({ course, parts, stayed, killed, survivors, opinion, violations, seconds });
+  const facts = factsOf({ course, parts, stayed, killed, survivors, opinion, violations, setting });
   const complaints = stayed.flatMap(({ process, report }) =>
     (report?.complaints ?? []).map((complaint) => `${process.name}: ${complaint}`),
   );
@@ -98,10 +103,10 @@ interface Evidence {
   readonly survivors: readonly NodeId[];
   readonly opinion: HandlerOpinion;
   readonly violations: readonly FoundViolation[];
-  readonly seconds: number;
+  readonly setting: Setting;
 }
 
-function factsOf({ course, parts, stayed, killed, survivors, opinion, violations, seconds }: Evidence): Facts {
+function factsOf({ course, parts, stayed, killed, survivors, opinion, violations, setting }: Evidence): Facts {
   const ledger = new Ledger(parts.map(atRest));
   const { lost, unheard } = countLost(ledger, killed);
   const orders = compareOrders(ledger);
@@ -114,7 +119,7 @@ function factsOf({ course, parts, stayed, killed, survivors, opinion, violations
     members: new Set(stayed.map(({ process }) => process.name)).size,
     memberNames: stayed.map(({ node }) => node),
     killed,
-    seconds,
+    ...setting,
     updatesSent: ledger.sent.length,
     updatesDelivered: ledger.delivered,
     updatesDeliveredBy: Object.fromEntries(parts.map(({ node }) => [node, deliveredAt(ledger, node)])),

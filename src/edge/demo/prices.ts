@@ -25,9 +25,10 @@ export interface Audience {
 export type Prices = ReturnType<typeof pricesFor>;
 
 /** The definition, the same at every member; what it tells the audience is not part of the state. */
-export function pricesFor(audience: Audience) {
+export function pricesFor(audience: Audience, secure: boolean) {
   return defineGroup({
     name: "prices",
+    secure,
     state: () => new Map(listing().map((name) => [name, 0])),
     updates: {
       set: ({ state, sender }, name: string, price: number) => {

@@ -5,6 +5,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { MemberCredentials } from "./credentials.ts";
 import type { FromMember, ToMember } from "./messages.ts";
 import { machineTime } from "./messages.ts";
 
@@ -39,14 +40,16 @@ export class MemberProcess {
     name: string,
     directory: string,
     journal: string,
+    credentials: MemberCredentials | undefined,
     listener: (message: FromMember, from: MemberProcess) => void,
   ) {
     this.name = name;
     this.journal = journal;
     this.#listener = listener;
     this.at = machineTime();
+    const secured = credentials === undefined ? [] : [JSON.stringify(credentials)];
     const script = fileURLToPath(new URL(`./member${extname(fileURLToPath(import.meta.url))}`, import.meta.url));
-    const child = fork(script, [name, directory, journal], { stdio: ["ignore", "pipe", "pipe", "ipc"] });
+    const child = fork(script, [name, directory, journal, ...secured], { stdio: ["ignore", "pipe", "pipe", "ipc"] });
     this.#child = child;
     for (const stream of [child.stdout, child.stderr]) {
       stream?.setEncoding("utf8");
