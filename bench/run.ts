@@ -71,6 +71,7 @@ const CLAIMS: readonly Claim[] = [
   throughput("orderedSend, 100 B, all send", 0.5, 0.8, {}),
   throughput("orderedSend, 100 B, all send, batched", 0.5, 0.75, { api: "batch" }),
   throughput("orderedSend, 1 KB, all send", 0.6, 0.8, { bytes: 1024 }),
+  throughput("orderedSend, 1 KB, all send, sealed to clear", 0.5, 0.65, { bytes: 1024, secure: true }, "clear"),
   throughput("safeSend, 100 B, all send, to orderedSend", 0.7, 0.95, { flavour: "safeSend" }, "orderedSend"),
   throughput("orderedSend, a string and a number", 0.6, 0.85, { api: "typed", bytes: 10 }),
   throughput("send, 1 MB, one sends", 0.6, 0.8, { flavour: "send", senders: 1, bytes: 1e6 }),

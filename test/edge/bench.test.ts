@@ -36,6 +36,13 @@ describe("coterie bench", () => {
     expect(json).toMatchObject({ api: "batch", against: "orderedSend", rssGrowthBytesMax: expect.any(Number) });
   });
 
+  test("throughput of a secure group, next to the same in clear", async () => {
+    const more = ["--secure", "--against", "clear", "--members", "2"];
+    const { code, json } = await run(["bench", "throughput", ...more, ...BRIEF, "--json"]);
+    expect(code).toBe(0);
+    expect(json).toMatchObject({ secure: true, against: "clear", deliveredPerSecond: expect.any(Number) });
+  });
+
   test("latency of a query of all", async () => {
     const { code, json } = await run(["bench", "latency", "--flavour", "query", "--members", "2", ...BRIEF, "--json"]);
     expect(code).toBe(0);

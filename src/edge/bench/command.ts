@@ -28,6 +28,7 @@ interface Options {
   readonly api: Api;
   readonly perSecond: number;
   readonly seconds: number;
+  readonly secure?: boolean;
   readonly rounds: number;
   readonly json?: boolean;
 }
@@ -72,6 +73,7 @@ function common(command: Command, ways: readonly Way[]): Command {
       0,
     )
     .option("--seconds <count>", "how long each measurement takes", wholeNumber("--seconds", 1, 3600), 3)
+    .option("--secure", "the group is secure, over TLS 1.3; a clear one is measured with --against clear")
     .option("--rounds <count>", "of which the median is taken", wholeNumber("--rounds", 1, 99), 3)
     .option("--json", "print one JSON object")
     .addHelpText("after", exitHelp("never"));
@@ -124,7 +126,7 @@ async function latency(options: Options): Promise<Exit> {
   return EXIT.ok;
 }
 
-function workOf({ flavour, size, members, senders = members, api, perSecond, seconds }: Options): Work {
+function workOf({ flavour, size, members, senders = members, api, perSecond, seconds, secure }: Options): Work {
   return {
     flavour,
     bytes: size,
@@ -134,6 +136,7 @@ function workOf({ flavour, size, members, senders = members, api, perSecond, sec
     perSecond,
     seconds,
     oneInFlight: false,
+    secure: secure === true,
   };
 }
 

@@ -31,20 +31,25 @@ export interface Latency {
   readonly cpuNsPerDelivery: number;
 }
 
-/** What a group is compared with: frames on plain TCP among as many processes, or a group that sends so. */
-export const BASELINES = ["plain", ...FLAVOURS] as const;
+/** What a group is compared with: frames on plain TCP among as many processes, the group in clear, or a group that sends so. */
+export const BASELINES = ["plain", "clear", ...FLAVOURS] as const;
 export type Baseline = (typeof BASELINES)[number];
 
 /** Messages a second at each member. In odd rounds the group is measured first. */
 export async function throughputRound(work: Work, against: Baseline = "plain", round = 0): Promise<Round<Throughput>> {
   const isPlain = against === "plain";
-  const other: Work = isPlain ? { ...work, perSecond: 0 } : { ...work, flavour: against };
+  const other = otherWork(work, against);
   const [group, baseline] = await inTurns(
     round,
     () => measure("group", work),
     () => measure(isPlain ? "raw" : "group", other),
   );
   return { ratio: group.perSecond / baseline.perSecond, group, baseline };
+}
+
+function otherWork(work: Work, against: Baseline): Work {
+  if (against === "plain") return { ...work, perSecond: 0 };
+  return against === "clear" ? { ...work, secure: false } : { ...work, flavour: against };
 }
 
 /**

@@ -19,13 +19,14 @@ const BETWEEN_BURSTS_MS = 4;
 const MESSAGE_HEADER_BYTES = 8;
 const STAMP_BYTES = 8;
 
-function definitionFor(meter: Meter, isTimed: boolean) {
+function definitionFor(meter: Meter, isTimed: boolean, secure: boolean) {
   const arrived = (stamp: number): void => {
     meter.delivered++;
     if (isTimed && stamp > 0) meter.arrived(machineMicroseconds() - stamp);
   };
   return defineGroup({
     name: "bench",
+    secure,
     state: () => ({}),
     updates: {
       bytes: borrowed((_context, message) => {
@@ -81,8 +82,11 @@ export class GroupMember {
   }
 
   static async join(task: Task, meter: Meter): Promise<GroupMember> {
-    const node = await start({ discovery: task.directory, log: () => {} });
-    const group = await node.join(definitionFor(meter, isTimed(task)));
+    const { directory, clusterKey } = task;
+    const isSecure = clusterKey !== undefined;
+    const secured = isSecure ? { secure: { clusterKey } } : {};
+    const node = await start({ discovery: directory, log: () => {}, ...secured });
+    const group = await node.join(definitionFor(meter, isTimed(task), isSecure));
     for await (const { members } of group.views()) if (members.length >= task.members) break;
     return new GroupMember(task, meter, node, group);
   }

@@ -2,10 +2,11 @@
  * One measurement: starts the processes, leads them through it, and adds up what they saw.
  */
 import { type ChildProcess, fork } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { newClusterKey } from "../../runtime/secure/cluster-key.ts";
 import { Histogram } from "./histogram.ts";
 import type { FromMember, Outcome, Task, ToMember, Work } from "./task.ts";
 
@@ -76,7 +77,10 @@ class Member {
 
 export async function measure(system: Task["system"], work: Work): Promise<Measurement> {
   const directory = mkdtempSync(join(tmpdir(), "coterie-bench-"));
-  const members = Array.from({ length: work.members }, (_, rank) => new Member({ ...work, system, rank, directory }));
+  const key = join(directory, "key");
+  if (work.secure === true) writeFileSync(key, newClusterKey(), { mode: 0o600 });
+  const task = { ...work, system, directory, ...(work.secure === true ? { clusterKey: key } : {}) };
+  const members = Array.from({ length: work.members }, (_, rank) => new Member({ ...task, rank }));
   const all = <K extends FromMember["kind"]>(kind: K): Promise<Told<K>[]> =>
     Promise.all(members.map((member) => member.hear(kind)));
   const tell = (message: ToMember): void => {

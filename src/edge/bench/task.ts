@@ -37,6 +37,8 @@ export interface Work {
   /** Each message is sent when the one before has arrived. */
   readonly oneInFlight: boolean;
   readonly burst?: Burst;
+  /** Over TLS 1.3, in a secure group; else everything goes in clear. */
+  readonly secure?: boolean;
 }
 
 export interface Task extends Work {
@@ -45,6 +47,8 @@ export interface Task extends Work {
   readonly rank: number;
   /** Where the nodes find each other. */
   readonly directory: string;
+  /** The file with the cluster's key, if the work is secure. */
+  readonly clusterKey?: string;
 }
 
 export interface Outcome {
