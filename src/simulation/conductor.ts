@@ -3,7 +3,8 @@
  * what went wrong, or with nothing.
  */
 import type { HistoryEvent } from "../protocol/history.ts";
-import { nodeName } from "../protocol/view.ts";
+import { BOUNDS } from "../protocol/timing.ts";
+import { type NodeId, nodeName } from "../protocol/view.ts";
 import { CAUSAL, FIFO, SAFE, TOTAL } from "../wire/packet.ts";
 import type { Narrator, Sent } from "./narrate.ts";
 import { type Step, Steps } from "./steps.ts";
@@ -119,10 +120,11 @@ export class Conductor {
       case "close":
         world.close(first);
         return undefined;
-      case "disconnect": {
-        const [a, b] = [world.hosts.get(first)?.id ?? "", world.hosts.get(second)?.id ?? ""];
-        return world.fabric.disconnect(a, b) ? undefined : "there is no connection";
-      }
+      case "disconnect":
+        return world.fabric.disconnect(this.#idOf(first), this.#idOf(second)) ? undefined : "there is no connection";
+      case "accuse":
+        if (rest.length > 2) return this.#accuse(first, second, rest.slice(2));
+        return world.fabric.defame(this.#idOf(first), this.#idOf(second)) ? undefined : "there is no connection";
       case "join":
         if (world.hosts.get(first)?.running !== true) return `${first} does not run`;
         world.join(first, second);
@@ -136,6 +138,11 @@ export class Conductor {
     }
   }
 
+  /** The running incarnation on a host. */
+  #idOf(host: string): NodeId {
+    return this.#world.hosts.get(host)?.id ?? "";
+  }
+
   #begin(words: readonly string[]): Outcome {
     if (this.#world.history.length > 0) return "the world has begun already";
     const value = (name: string): string | undefined =>
@@ -144,6 +151,7 @@ export class Conductor {
       seed: Number(value("seed") ?? 1),
       directorySize: Number(value("directory") ?? 5),
       failureTimeoutMs: msOf(value("failure") ?? "3s"),
+      bounds: { windowBytes: Number(value("window") ?? BOUNDS.windowBytes) },
     };
     this.#world = new World(options);
     this.#steps = new Steps(this.#world, (step) => this.#note(step));
@@ -202,6 +210,13 @@ export class Conductor {
       default:
         return "no such command";
     }
+  }
+
+  /** A member waits no longer for the answers of these to its newest query. */
+  #accuse(host: string, group: string, accused: readonly string[]): Outcome {
+    const counter = this.#world.hosts.get(host)?.counter(group);
+    const members = accused.map((name) => this.#idOf(name));
+    return counter?.accuse(counter.newestQuery, members) === true ? undefined : `${host} awaits nothing in ${group}`;
   }
 
   #slow(words: readonly string[]): Outcome {

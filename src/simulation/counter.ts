@@ -206,11 +206,16 @@ export class Counter implements Application {
     return number;
   }
 
-  /** Accuses those that have not answered the query; false when it is over. */
-  accuse(query: number): boolean {
+  /** The query that was asked last and is not over; 0 when there is none. */
+  get newestQuery(): number {
+    return [...this.#queries.keys()].at(-1) ?? 0;
+  }
+
+  /** Accuses those that have not answered the query, or those of `members` that have not; false when it is over. */
+  accuse(query: number, members?: readonly NodeId[]): boolean {
     const asked = this.#queries.get(query);
     if (asked === undefined) return false;
-    this.membership?.accuse(query, asked.members ?? []);
+    this.membership?.accuse(query, members ?? asked.members ?? []);
     return true;
   }
 

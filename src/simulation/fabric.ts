@@ -193,6 +193,14 @@ export class Fabric {
     return true;
   }
 
+  /** Loses the connection between them, and tells one that the other is dead, though it lives. The link comes up again. */
+  defame(accuser: NodeId, accused: NodeId): boolean {
+    const from = this.#endpoints.get(accuser);
+    if (from === undefined || !this.disconnect(accuser, accused)) return false;
+    this.#prove(from, accused, "refused");
+    return true;
+  }
+
   seek(from: Endpoint, address: string): void {
     this.#later(from, () => {
       const found = this.#byAddress.get(address);

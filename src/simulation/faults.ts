@@ -1,7 +1,7 @@
 /**
  * What goes wrong in a simulated run, one kind of fault at a time or several at once: crashes, restarts, pauses, stalls of
  * the event loop, partitions (symmetric, one-way, partial), lost connections, slow hosts, orderly departures, herds of
- * newcomers, and crashes or pauses at a step of an agreement. Every fault ends by itself; `calm` ends them all.
+ * newcomers, false proofs of a death, and crashes, pauses or such proofs at a step of an agreement. Every fault ends by itself; `calm` ends them all.
  */
 import type { Random } from "../base/random.ts";
 import type { Message } from "../protocol/messages.ts";
@@ -23,6 +23,7 @@ export const FAULT_KINDS = [
   "close",
   "herd",
   "step",
+  "accuse",
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
@@ -42,6 +43,8 @@ const STEPS: readonly Message["kind"][] = [
   "install",
   "stateChunk",
 ];
+/** Where a leader is accused, so that two lead. */
+const DUELS: readonly Message["kind"][] = ["promise", "accept", "accept", "cut", "install"];
 /** What makes views change, so that the step comes. */
 const CAUSES: readonly FaultKind[] = ["crash", "crash-leader", "close", "herd"];
 
@@ -174,9 +177,29 @@ export class Faults {
           });
         }
         return true;
+      case "accuse":
+        this.#accuse(victim, names);
+        return true;
       case "step":
         return this.#strikeAtStep(names);
     }
+  }
+
+  /** Many of the others are told at once that a host is dead, though it lives. */
+  #accuse(victim: string, names: readonly string[]): void {
+    const { fabric, hosts } = this.#world;
+    const accused = hosts.get(victim)?.id ?? "";
+    for (const name of names) {
+      if (name !== victim && this.#random.chance(0.7)) fabric.defame(hosts.get(name)?.id ?? "", accused);
+    }
+  }
+
+  /** Who leads an agreement is accused, and another begins to lead it while the words of the first are still under way. */
+  #provokeDuel(leader: string, names: readonly string[]): void {
+    this.#accuse(leader, names);
+    const jitterMs = this.#random.pick([5, 30, 100]);
+    for (const from of names) for (const to of names) this.#world.fabric.rule(from, to).jitterMs = jitterMs;
+    this.#world.after(2000, () => this.#world.heal());
   }
 
   /** Everything of a host is late, or only its bulk, and not alike for everybody. */
@@ -191,14 +214,16 @@ export class Faults {
     }
   }
 
-  /** Arms a crash or pause of whoever next sends or gets a certain message, and makes the view change. */
+  /** Arms a crash, pause or false accusation of whoever next sends or gets a certain message, and makes the view change. */
   #strikeAtStep(names: readonly string[]): boolean {
     const random = this.#random;
     const world = this.#world;
     this.#steps.clear();
-    const kind = random.pick(STEPS);
+    const drawn = random.pick(STEPS);
     const place = random.pick(["before", "sender", "receiver"] as const);
     const pauses = random.chance(0.25);
+    const accuses = this.#options.kinds.includes("accuse") && random.chance(0.5);
+    const kind = accuses ? random.pick(DUELS) : drawn;
     let skipped = random.pick([0, 0, 0, 1, 3]);
     this.#steps.when(
       (step) =>
@@ -206,7 +231,9 @@ export class Faults {
       (step) => {
         if (step.kind !== "message") return;
         const victim = place === "receiver" ? step.to : step.from;
-        if (pauses) world.pause(victim, random.pick([500, 3500, 6000]), "stop");
+        // Its turn is to end first.
+        if (accuses) world.at(world.now, () => this.#provokeDuel(victim, names));
+        else if (pauses) world.pause(victim, random.pick([500, 3500, 6000]), "stop");
         else if (canSpare(this.#world, victim)) {
           this.#traffic.dismiss(victim);
           world.cutShort(victim);

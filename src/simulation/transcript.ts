@@ -3,12 +3,13 @@
  * transcript is replayed and printed anew; if the print differs, the behaviour has changed, and whoever changed it
  * explains the difference. Every replay is also judged by the checkers.
  *
- *     world seed 3 directory 5 failure 3s      first, if at all
+ *     world seed 3 directory 5 failure 3s window 1000      first, if at all
  *     cluster a b c                            a founds, the others join it one after another
  *     group g a b c                            they join a group one after another
  *     start a found | start a | start a with a b c
  *     join a g | leave a g | send a g fifo|causal|total|safe 3 | flush a g [2] | query a g total all|2
  *     run 500ms
+ *     accuse a c | accuse a g c                a suspects c, which lives: in the cluster; of not answering its query in a group
  *     crash a | close a | pause a 2s stop|stall
  *     partition a b | c        cut a > b       mend a > b      disconnect a b      heal
  *     slow a 50ms              slow a > b 50ms
