@@ -163,6 +163,16 @@ export const PLANTS: { readonly [P in Property]: Plant } = {
         digest: "planted",
       }),
     ),
+  /** All members leave in good order, and one that was about to join hears that the group is lost. */
+  ST2: (history) => {
+    const newest = history.findLast((event): event is Of<"install"> => event.kind === "install" && event.group !== "");
+    if (newest === undefined) return undefined;
+    const { at } = history.at(-1) as HistoryEvent;
+    const { group } = newest;
+    const ended = newest.members.map((node): HistoryEvent => ({ kind: "end", at, node, group, why: "left" }));
+    const node = "late#00000000";
+    return [...history, ...ended, { kind: "start", at, node }, { kind: "end", at, node, group, why: "lost" }];
+  },
   /** A group is brought back without anything. */
   R1: (history) => broughtBack(history, () => []),
   /** A message is applied twice. */

@@ -63,6 +63,7 @@ function add(run: Run, event: HistoryEvent, index: number): void {
       return;
     case "end": {
       const member = memberOf(run, event.node, event.group);
+      if (event.why === "lost" && member.group.lostAt === NEVER) member.group.lostAt = index;
       endSpell(member, index, event.why);
       return;
     }

@@ -43,6 +43,8 @@ export class GroupRun {
   readonly views = new Map<number, ViewRun>();
   /** The lowest number of an installed view. Who begins with a later view has joined. */
   lowest = Number.POSITIVE_INFINITY;
+  /** When the first node heard that the group is lost; it need not have been in any view. */
+  lostAt = NEVER;
 
   constructor(name: string) {
     this.name = name;

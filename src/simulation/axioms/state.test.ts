@@ -61,3 +61,27 @@ test("ST1: who comes back to a group loads its state again", () => {
   expect(found(`${back} b loaded 5 v\n b install 5 a b\n b deliver m3`, true)).toEqual([]);
   expect(found(`${back} b install 5 a b\n b deliver m3`, true)).toEqual(["ST1"]);
 });
+
+const ALONE = `
+  a state 1 x
+  a install 1 a
+  a state 2 x
+  a,b install 2 a b
+`;
+
+test("ST2: a group is not lost because the last that holds its state leaves", () => {
+  expect(found(`${ALONE} a end left\n b end lost`)).toEqual(["ST2"]);
+  expect(found(`${ALONE} b end lost\n a end left`)).toEqual(["ST2"]);
+});
+
+test("ST2: a group is lost when the last that holds its state crashes, is excluded, or cannot be found", () => {
+  expect(found(`${ALONE} a crash\n b end lost`)).toEqual([]);
+  expect(found(`${ALONE} a exclude\n a end excluded\n b end lost`)).toEqual([]);
+  expect(found(`${ALONE} b end lost`)).toEqual([]);
+});
+
+test("ST2: who leaves when others hold the state, and they crash, is not to blame", () => {
+  const both = `${ALONE} b loaded 2 x\n a end left\n b state 3 x\n b,c install 3 b c\n`;
+  expect(found(`${both} b crash\n c end lost`)).toEqual([]);
+  expect(found(`${both} b end left\n c end lost`)).toEqual(["ST2"]);
+});

@@ -5,8 +5,11 @@
  * the group. Its state must be loaded before its first delivery, and must be that of the first view it installs:
  * that of a later view would repeat messages, that of an earlier one miss those that were delivered in between. It need
  * not be the state that it asked for first, as a transfer may be begun anew at a later view.
+ *
+ * ST2: a group is lost with its state, not by those who leave it in good order. Judged where somebody hears that it is
+ * lost: of all who held the state and are in the newest view, not every one may have left.
  */
-import type { Run, Spell, StateRecord } from "./run.ts";
+import { NEVER, type Run, type Spell, type StateRecord } from "./run.ts";
 import { type Checker, Findings, type Violation } from "./violation.ts";
 
 export const stateCheckers: readonly Checker[] = [
@@ -14,6 +17,11 @@ export const stateCheckers: readonly Checker[] = [
     property: "ST1",
     title: "State transfer: all members begin a view in the same state, and a joiner misses and repeats nothing.",
     check: checkStates,
+  },
+  {
+    property: "ST2",
+    title: "Continuity: a group is lost only when a member that held its state crashes or is excluded.",
+    check: checkContinuity,
   },
 ];
 
@@ -40,6 +48,23 @@ function checkStates(run: Run): Violation[] {
     for (const member of node.members.values()) {
       for (const spell of member.spells) if (isJoiner(spell)) checkJoiner(spell, found);
     }
+  }
+  return found.violations;
+}
+
+function checkContinuity(run: Run): Violation[] {
+  const found = new Findings("ST2", run);
+  const holders = new Map(run.states.map(({ member }) => [member, member.spells.at(-1)]));
+  for (const group of run.groups.values()) {
+    const newest = group.views.get(Math.max(...group.views.keys()));
+    if (group.lostAt === NEVER || newest === undefined) continue;
+    const members = newest.members.flatMap((id) => run.nodes.get(id)?.members.get(group.name) ?? []);
+    const held = members.filter((member) => holders.has(member));
+    if (held.length === 0 || held.some((member) => holders.get(member)?.why !== "left")) continue;
+    const { node = "" } = run.history[group.lostAt] ?? {};
+    const names = held.map((member) => member.node.id).join(" ");
+    const problem = `all that held its state in view ${newest.number} have left: ${names}`;
+    found.add(group.lostAt, `${group.name} is lost for ${node}, though ${problem}`, node, group.name);
   }
   return found.violations;
 }

@@ -24,6 +24,7 @@ export type Property =
   | "Q1"
   | "Q2"
   | "ST1"
+  | "ST2"
   | "R1"
   | "R2"
   | "R3";
