@@ -53,6 +53,11 @@ export interface SimulationResult {
 const CONVERGENCE_MS = 60_000;
 /** In one of so many seeds all groups are secure. */
 const SECURE_EVERY = 3;
+const TIGHT_CHANCE = 0.25;
+const TIGHT_WINDOW_BYTES = 1000;
+const TIGHT_SLOW_AFTER_MS = 700;
+const ACCUSING_CHANCE = 0.3;
+const RELAY_CHANCE = 0.25;
 
 export function simulate(options: SimulationOptions): SimulationResult {
   const { seed, durationMs = 12_000 } = options;
@@ -62,20 +67,24 @@ export function simulate(options: SimulationOptions): SimulationResult {
   const updatesPerSecond = options.updatesPerSecond ?? plan.pick([2, 3, 4, 8]);
   // Small views as they are, or as if they were large.
   const rowsToAllMax = new Random(seed, 8).pick([1, BOUNDS.rowsToAllMax]);
+  // In some runs windows are so small that they fill up, and those who hold senders back are accused.
+  const isTight = new Random(seed, 10).chance(TIGHT_CHANCE);
   // Whether groups are secure changes nothing else of a run.
   const secure = seed % SECURE_EVERY === 0;
   const world = new World({
     seed,
     directorySize: plan.pick([3, 5, 5]),
-    bounds: { rowsToAllMax },
+    bounds: { rowsToAllMax, windowBytes: isTight ? TIGHT_WINDOW_BYTES : BOUNDS.windowBytes },
+    ...(isTight ? { slowAfterMs: TIGHT_SLOW_AFTER_MS } : {}),
     secure,
     weightOf: drawnWeights(seed),
   });
   world.fabric.latencyMs = plan.pick([0.2, 0.2, 2, 15]);
   world.fabric.jitterMs = plan.pick([0.3, 0.3, 3, 20]);
   const names = Array.from({ length: members }, (_, index) => String.fromCharCode(97 + index));
-  const traffic = new Traffic(world, { groups: plan.chance(0.3) ? ["g", "h"] : ["g"], updatesPerSecond });
-  const kinds = options.faults ?? chosenKinds(plan);
+  const relayed = new Random(seed, 12).chance(RELAY_CHANCE) ? "r" : undefined;
+  const traffic = new Traffic(world, { groups: plan.chance(0.3) ? ["g", "h"] : ["g"], relayed, updatesPerSecond });
+  const kinds = options.faults ?? chosenKinds(plan, seed);
   const everyMs = options.faultsEveryMs ?? plan.pick([250, 900, 2500]);
   const faults = new Faults(world, traffic, { names, kinds, everyMs });
 
@@ -88,6 +97,7 @@ export function simulate(options: SimulationOptions): SimulationResult {
     // Some clusters know no calm from their first moment on.
     if (plan.chance(0.8)) world.runUntilTrue(() => isConverged(world, names), 10_000);
     if (kinds.length > 0) faults.start();
+    if (relayed !== undefined) traffic.relay(relayed);
     world.run(durationMs);
     faults.calm();
     world.run(1000);
@@ -141,9 +151,10 @@ function countsOf(history: readonly HistoryEvent[]): { deliveries: FlavourCounts
   return { deliveries, queries };
 }
 
-function chosenKinds(plan: Random): FaultKind[] {
+function chosenKinds(plan: Random, seed: number): FaultKind[] {
   if (plan.chance(0.1)) return [];
-  return FAULT_KINDS.filter(() => plan.chance(0.5));
+  const accuses = new Random(seed, 11).chance(ACCUSING_CHANCE);
+  return FAULT_KINDS.filter((kind) => (kind === "accuse" ? accuses : plan.chance(0.5)));
 }
 
 function found(world: World, names: readonly string[], plan: Random): void {

@@ -1,6 +1,7 @@
 /**
  * What the applications of a simulated run do: every member of every group sends in all flavours, flushes, queries, and
- * now and then leaves and comes back; hosts that fell out of the cluster come back as new incarnations.
+ * now and then leaves and comes back; hosts that fell out of the cluster come back as new incarnations. One group may be
+ * handed from host to host: its only member leaves while the next one joins.
  */
 import type { Random } from "../base/random.ts";
 import { CAUSAL, FIFO, RAW, SAFE, TOTAL } from "../wire/packet.ts";
@@ -8,12 +9,19 @@ import type { Host, World } from "./world.ts";
 
 export interface TrafficOptions {
   readonly groups: readonly string[];
+  /** A group for `relay`. */
+  readonly relayed?: string | undefined;
   /** Updates that each member sends in a second, on average. */
   readonly updatesPerSecond: number;
 }
 
 const FLAVOURS = [FIFO, CAUSAL, CAUSAL, TOTAL, TOTAL, SAFE] as const;
 const CARE_MS = 250;
+const RELAY_MS = 300;
+/** When the only member leaves after another has begun to join; at once, most often. */
+const RELAY_LEAVES_MS = [0, 0, 0.3, 0.6, 1, 2, 20];
+/** Who has not left a group by then comes back when it is looked after. */
+const OUT_WITHIN_MS = 200;
 
 export class Traffic {
   readonly #world: World;
@@ -52,6 +60,23 @@ export class Traffic {
     this.#absent.clear();
   }
 
+  /** Hands a group from host to host until the traffic stops; then all are to join it. */
+  relay(group: string): void {
+    if (!this.#sending) return;
+    const fit = this.#world.running.filter(({ status, closing }) => status === "primary" && !closing);
+    const outside = fit.filter((host) => !host.groups.has(group));
+    for (const { groups } of fit) groups.get(group)?.send(TOTAL);
+    if (outside.length > 0) {
+      const leavesAfterMs = this.#random.pick(RELAY_LEAVES_MS);
+      const holders = fit.filter((host) => host.groups.has(group));
+      this.#world.join(this.#random.pick(outside).name, group);
+      this.#world.after(leavesAfterMs, () => {
+        for (const { groups } of holders) groups.get(group)?.membership?.leave();
+      });
+    }
+    this.#world.after(RELAY_MS * (0.5 + this.#random.fraction()), () => this.relay(group));
+  }
+
   /** Every member sends a few messages at once, and some ask something. */
   burst(): void {
     for (const host of this.#world.running) {
@@ -75,7 +100,10 @@ export class Traffic {
   }
 
   #join(host: Host): void {
-    for (const group of this.#options.groups) {
+    // What was handed on is for all in the end.
+    const { groups, relayed } = this.#options;
+    const wanted = this.#sending || relayed === undefined ? groups : [...groups, relayed];
+    for (const group of wanted) {
       if (host.groups.has(group) || this.#absent.has(`${host.name} ${group}`)) continue;
       this.#world.join(host.name, group).isTalkative = true;
     }
@@ -143,9 +171,21 @@ export class Traffic {
     if (query !== undefined) this.#world.at(this.#world.now + patienceMs, giveUp, host.name);
   }
 
+  /** It comes back later, or the moment it is out, before the others have said goodbye to it. */
   #leaveForAWhile(name: string, group: string): void {
+    const host = this.#world.hosts.get(name) as Host;
     this.#absent.add(`${name} ${group}`);
-    this.#world.hosts.get(name)?.counter(group)?.membership?.leave();
-    this.#world.after(this.#random.pick([1, 300, 3000]), () => this.#absent.delete(`${name} ${group}`));
+    host.counter(group)?.membership?.leave();
+    const awayMs = this.#random.pick([1, 300, 3000]);
+    this.#world.after(awayMs, () => this.#absent.delete(`${name} ${group}`));
+    if (awayMs === 1) this.#comeBack(host, host.id, group, OUT_WITHIN_MS);
+  }
+
+  #comeBack(host: Host, id: string, group: string, triesMax: number): void {
+    if (triesMax === 0 || host.id !== id || host.driver === undefined || host.status !== "primary" || host.closing)
+      return;
+    const members = host.driver.process.cluster.directory.named(group)?.members ?? [];
+    if (members.includes(id)) this.#world.after(1, () => this.#comeBack(host, id, group, triesMax - 1));
+    else if (host.groups.has(group)) this.#world.join(host.name, group).isTalkative = true;
   }
 }
