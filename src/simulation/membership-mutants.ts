@@ -6,8 +6,10 @@ import type { Mutant } from "./mutant.ts";
 
 const AGREEMENT = "protocol/membership/agreement.js";
 const CLUSTER = "protocol/membership/cluster.js";
+const DETECTOR = "protocol/membership/failure-detector.js";
 const DIRECTORY = "protocol/membership/directory.js";
 const FLUSH = "protocol/membership/flush.js";
+const JOINERS = "protocol/membership/joiners.js";
 const MEMBER = "protocol/member.js";
 const PROCESS = "protocol/process.js";
 
@@ -19,6 +21,65 @@ export const membershipMutants: readonly Mutant[] = [
     find: "accepted: this.#accepted,",
     replace: "accepted: undefined,",
     why: "A2: a promise does not say what its acceptor has accepted, and a decided proposal is not found again.",
+  },
+  {
+    name: "promise-forgotten",
+    violates: "M2",
+    file: AGREEMENT,
+    find: "this.#promised = ballot;\n        this.#accepting = undefined;",
+    replace: "this.#accepting = undefined;",
+    why: "A2: an acceptor forgets what it has promised, and accepts what comes with a lower ballot.",
+    transcript: "proposer-accused-by-all",
+  },
+  {
+    name: "promise-of-one",
+    violates: "B1",
+    file: AGREEMENT,
+    find: "if (!hasQuorum(this.view, (id) => attempt.promises.has(id)))\n            return;",
+    replace: "",
+    why: "A2: one promise is enough to propose; the cut is without commands that a quorum held.",
+  },
+  {
+    name: "decided-by-one",
+    violates: "M3",
+    file: AGREEMENT,
+    find: "if (!hasQuorum(this.view, (id) => attempt.accepted.has(id)))\n            return;",
+    replace: "",
+    why: "A2: a proposer that suspects others goes on without a quorum of them.",
+  },
+  {
+    name: "false-proof-kept",
+    violates: "M5",
+    file: DETECTOR,
+    find: "peer.linked = true;\n        peer.gone = false;",
+    replace: "peer.linked = true;",
+    why: "Who was once taken for dead by mistake is suspected for ever, although its link is up again.",
+  },
+  {
+    name: "suspicion-never-withdrawn",
+    violates: "M5",
+    file: DETECTOR,
+    find: "if (peer === undefined)\n            return;\n        peer.heardAt = now;\n        peer.ranAt = now;",
+    replace:
+      "if (peer === undefined || this.suspects(id, now))\n            return;\n        peer.heardAt = now;\n        peer.ranAt = now;",
+    why: "Who was silent for too long is suspected for ever, although it is heard again.",
+  },
+  {
+    name: "joiner-not-ready",
+    violates: "M5",
+    file: JOINERS,
+    find: "if (isLinked(node.id) && acceptors.every((id) => linked.has(id)))",
+    replace: "if (isLinked(node.id))",
+    why: "A3: a joiner is let in that cannot reach all acceptors, and comes and goes.",
+    transcript: "joiner-cut-from-an-acceptor",
+  },
+  {
+    name: "removed-comes-back",
+    violates: "M5",
+    file: JOINERS,
+    find: "this.#joiners.delete(id);",
+    replace: "void id;",
+    why: "Who has come in is still taken for one that wants to, and is let in again when it has left.",
   },
   {
     name: "early-news-dropped",
@@ -51,6 +112,78 @@ export const membershipMutants: readonly Mutant[] = [
     find: "executed: [...this.#executed].map(([node, number]) => ({ node, number })),",
     replace: "executed: [],",
     why: "B4: who gets the directory as it stands does not know which requests were executed, and goes on differently.",
+  },
+  {
+    name: "removed-still-holds",
+    violates: "ST1",
+    file: DIRECTORY,
+    find: "group.synced = group.synced.filter((member) => members.includes(member));",
+    replace: "",
+    why: "C9: a member that is gone still counts as one that holds the state, and is taken for one when it comes back.",
+  },
+  {
+    name: "last-holder-goes",
+    violates: "ST2",
+    file: DIRECTORY,
+    find: "if (rest.length === 0 || rest.some((member) => group.synced.includes(member)))",
+    replace: "",
+    why: "C9: the only member with the state may leave while others join, and takes the group with it.",
+  },
+  {
+    name: "donation-again",
+    violates: "ST1",
+    file: MEMBER,
+    find: "if (donor === this.self && since === view.number) {",
+    replace: "if (donor === this.self) {",
+    why: "A donor begins again at every view while a transfer goes on: the joiner gets two halves of two states.",
+  },
+  {
+    name: "loading-again",
+    violates: "M5",
+    file: MEMBER,
+    find: "this.#gate !== undefined && since !== this.#loading?.since)",
+    replace: "this.#gate !== undefined)",
+    why: "A joiner begins again at every view to load a state that its donor has begun to send, and never has all of it.",
+  },
+  {
+    name: "old-membership-kept",
+    violates: "M5",
+    file: PROCESS,
+    find: 'before?.end("left");\n            if (before !== undefined)\n                this.#forget(before);',
+    replace: "",
+    why: "C9: who joins again before the others have said goodbye goes on as the membership that it has left.",
+  },
+  {
+    name: "old-membership-expected",
+    violates: "M5",
+    file: FLUSH,
+    find: "if (epoch < current && admitted <= current && entry",
+    replace: "if (epoch < current && entry",
+    why: "C9: who has left and joined again is expected to take a step of the time before.",
+  },
+  {
+    name: "silent-joiner-skipped",
+    violates: "M5",
+    file: FLUSH,
+    find: "target.members.some((member) => !this.#reports.has(member))",
+    replace: "target.synced.some((member) => !this.#reports.has(member))",
+    why: "C5: a step is decided before joiners have reported; who of them is in the epoch that ends is left behind.",
+  },
+  {
+    name: "older-holds-heeded",
+    violates: "assert",
+    file: FLUSH,
+    find: "this.#issued = { step, participants };\n        this.#holds.clear();",
+    replace: "this.#issued = { step, participants };",
+    why: "C3: that members hold the cut of the step before counts for the next step, whose cut they may not have seen.",
+  },
+  {
+    name: "fragments-over-views",
+    violates: "D4",
+    file: MEMBER,
+    find: "more = packet.more;",
+    replace: "",
+    why: "The fragments of one message enter several epochs, in none of which it is whole.",
   },
   {
     name: "dead-donor-kept",
@@ -91,6 +224,16 @@ export const membershipMutants: readonly Mutant[] = [
     find: "const stable = this.#stability.stable(sender);",
     replace: "const stable = this.#stability.count(this.rank, sender);",
     why: "A member forgets what it has delivered itself, and cannot forward it to those who lack it in a flush.",
+  },
+  {
+    name: "credit-never-returned",
+    violates: "F2",
+    file: "protocol/epoch.js",
+    find: "const freed = this.#streams[sender].forgetBelow(Math.min(stable, unordered, premature, walked));",
+    replace:
+      "const until = Math.min(stable, unordered, premature, walked);\n" +
+      "            const freed = this.rank === sender ? 0 : this.#streams[sender].forgetBelow(until);",
+    why: "A sender's window stays full though all hold what is in it, and nothing that waits is ever sent.",
   },
   {
     name: "minimum-of-one",

@@ -14,4 +14,6 @@ export interface Mutant<P extends string = Property | "M5" | "assert"> {
   readonly replace: string;
   /** What the code does wrong, and what comes of it. */
   readonly why: string;
+  /** The transcript that shows it, if so much must come together that random runs hardly ever do. */
+  readonly transcript?: string;
 }

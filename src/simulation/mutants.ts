@@ -426,6 +426,15 @@ const serviceMutants: readonly Mutant[] = [
     why: "A member that the directory has excluded from its group waits to be told for ever.",
   },
   {
+    name: "silence-of-the-unasked",
+    violates: "Q1",
+    file: QUERIES,
+    find: "open.awaited = new Set(members.filter((member) => !open.early.has(member)));",
+    replace:
+      "open.awaited = new Set(members.filter((member) => !open.early.has(member) && !this.#answersFrom.has(member)));",
+    why: "Who has once joined while others were members is not waited for, as if it had answered.",
+  },
+  {
     name: "query-out-of-turn",
     violates: "Q2",
     file: EPOCH,

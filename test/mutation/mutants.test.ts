@@ -1,13 +1,14 @@
 /**
  * Mutants cannot rot: each place that one changes is in the compiled code, exactly once. And the checkers catch them: some
- * here, which take few seeds; all of them with `MUTANTS=all`, which takes a quarter of an hour and writes `record.txt`.
+ * here, which take few seeds or a transcript; all of them with `MUTANTS=all`, which takes a quarter of an hour and writes
+ * `record.txt`.
  */
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { CHECKERS } from "../../src/simulation/axioms/index.ts";
 import { listMutants, type Mutant } from "../../src/simulation/mutants.ts";
-import { flawOf, hunt } from "../../src/simulation/mutation.ts";
+import { flawOf, hunt, plantInReplay } from "../../src/simulation/mutation.ts";
 
 const mutants = listMutants();
 const all = process.env["MUTANTS"] === "all";
@@ -37,7 +38,16 @@ describe.skipIf(!isBuilt)("in the compiled code", () => {
     expect(flawOf(mutant)).toBeUndefined();
   });
 
-  const hunted = mutants.filter(({ name }) => all || QUICK.includes(name));
+  const shown = mutants.filter(({ transcript }) => transcript !== undefined);
+  test.each(shown.map((mutant): [string, Mutant] => [mutant.name, mutant]))("%s is shown", async (_, mutant) => {
+    const replay = await plantInReplay(mutant);
+    const path = join(import.meta.dirname, `../scenarios/${mutant.transcript}.txt`);
+    const { violations, failures } = replay(readFileSync(path, "utf8"));
+    const broken = [...violations.map(({ property }) => property as string), ...(failures.length > 0 ? ["M5"] : [])];
+    expect(broken).toContain(mutant.violates);
+  });
+
+  const hunted = mutants.filter(({ name, transcript }) => transcript === undefined && (all || QUICK.includes(name)));
   const record: string[] = [];
   test.each(hunted.map((mutant): [string, Mutant] => [mutant.name, mutant]))(
     "%s is caught",

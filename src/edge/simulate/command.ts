@@ -76,8 +76,10 @@ function list({ json = false }: Options): Exit {
   const { bold, dim } = output.colours;
   const width = Math.max(...mutants.map(({ name }) => name.length)) + 2;
   output.line(`${mutants.length} bugs can be planted. Each breaks a promise, and the checkers must notice:\n`);
-  for (const { name, violates, why } of mutants) {
-    const [first = "", ...more] = wrap(why, output.columns - width - 8);
+  for (const { name, violates, why, transcript } of mutants) {
+    const shown =
+      transcript === undefined ? why : `${why} Random runs hardly meet it; the scenario ${transcript} does.`;
+    const [first = "", ...more] = wrap(shown, output.columns - width - 8);
     output.line(`  ${bold(name.padEnd(width))}${violates.padEnd(5)} ${dim(first)}`);
     for (const line of more) output.line(`${" ".repeat(width + 8)}${dim(line)}`);
   }
