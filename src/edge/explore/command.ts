@@ -7,7 +7,7 @@ import { diagram } from "../../simulation/diagram.ts";
 import { type Acts, NO_ACTS } from "../../simulation/explore/configuration.ts";
 import type { Exploration, ExplorationOptions, Figures } from "../../simulation/explore/explore.ts";
 import { openExplorer } from "../../simulation/mutation.ts";
-import { CAUSAL, FIFO, SAFE, TOTAL } from "../../wire/packet.ts";
+import { CAUSAL, FIFO, RAW, SAFE, TOTAL } from "../../wire/packet.ts";
 import { EXIT, type Exit, exitHelp } from "../exit.ts";
 import { wholeNumber, wordList } from "../options.ts";
 import { figure, Output } from "../output.ts";
@@ -25,7 +25,7 @@ interface Options extends Partial<Acts> {
   readonly json?: boolean;
 }
 
-const FLAVOURS = { fifo: FIFO, causal: CAUSAL, total: TOTAL, safe: SAFE };
+const FLAVOURS = { fifo: FIFO, causal: CAUSAL, total: TOTAL, safe: SAFE, raw: RAW };
 const ACTS: readonly (readonly [keyof Acts, string])[] = [
   ["sends", "messages that members send"],
   ["crashes", "nodes that die"],
@@ -37,6 +37,7 @@ const ACTS: readonly (readonly [keyof Acts, string])[] = [
   ["flushes", "flushes that members call"],
   ["wakes", "timers that fire"],
   ["batches", "frames that come before the turn for the one before"],
+  ["losses", "datagrams of raw messages that never arrive"],
 ];
 const ACT_MAX = 9;
 const PATH_SHOWN = 60;
@@ -55,7 +56,7 @@ export function addExplore(program: Command): void {
   command
     .addOption(
       new Option("--flavours <list>", "of the messages, in turn, the last message first")
-        .argParser(wordList("--flavours", ["fifo", "causal", "total", "safe"]))
+        .argParser(wordList("--flavours", ["fifo", "causal", "total", "safe", "raw"]))
         .default(["safe", "total"], "safe,total"),
     )
     .option("--depth <steps>", "follow a run no further", wholeNumber("--depth", 1, 2000), 1000)
@@ -63,7 +64,7 @@ export function addExplore(program: Command): void {
     .option("--seconds <count>", "stop after so long", wholeNumber("--seconds", 1, 1_000_000), 60)
     .option("--mutant <name>", "plant this bug; `coterie simulate --list-mutants` lists them")
     .option("--json", "print one JSON object")
-    .addHelpText("after", "\nWithout any of sends to batches: one send and one crash.")
+    .addHelpText("after", "\nWithout any of sends to losses: one send and one crash.")
     .addHelpText("after", exitHelp("a property was violated; it is named"))
     .action(async (options: Options) => {
       process.exitCode = await run(options);

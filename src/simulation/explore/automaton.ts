@@ -24,6 +24,7 @@ export interface LocalState extends Condition {
 /** What a node wants of the network, with nodes and frames by number. */
 export type Wish =
   | { readonly kind: "send"; readonly to: number; readonly lane: Lane; readonly frame: number }
+  | { readonly kind: "datagram"; readonly to: number; readonly frame: number }
   | { readonly kind: "link" | "unlink"; readonly to: number };
 
 export interface LocalStep {
@@ -78,7 +79,7 @@ export class Automaton {
     const to = broken === undefined ? this.#stateOf(machine, state, signal) : state;
     if (broken === undefined) this.#keep(to, machine);
     const wishes = outputs.map((output) => this.#wish(output));
-    const relinks = wishes.some(({ kind }) => kind !== "send");
+    const relinks = wishes.some(({ kind }) => kind === "link" || kind === "unlink");
     const step = { to, wishes, relinks, events, broken };
     state.steps.set(signal.key, step);
     return step;
@@ -99,6 +100,9 @@ export class Automaton {
 
   #wish(output: Output): Wish {
     const to = this.#ids.indexOf(output.to);
+    if (output.kind === "datagram") {
+      return { kind: "datagram", to, frame: this.#frames.number("datagram", output.bytes) };
+    }
     if (output.kind !== "send") return { kind: output.kind, to };
     return { kind: "send", to, lane: output.lane, frame: this.#frames.number(output.lane, output.bytes) };
   }

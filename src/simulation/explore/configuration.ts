@@ -2,8 +2,8 @@
  * A state of a whole explored world, never changed: the state of each node, what is under way between any two, and what may
  * still go wrong or be asked. `choices` are the ways in which it may go on; each of them makes another configuration.
  *
- * Frames of one lane of a link arrive in the order in which they were sent; everything else is open: which link delivers
- * next, whether a frame comes before or after another node's, when and to whom a death shows, and how much of what the
+ * Frames of one lane of a link arrive in the order in which they were sent, datagrams in any, also after their sender's
+ * death; everything else is open: which link delivers next, whether a frame comes before or after another node's, when and to whom a death shows, and how much of what the
  * dead had sent arrives at whom. Time passes only as a choice, so that a suspicion never waits for a clock: it comes as
  * the network's word that a link is gone.
  */
@@ -33,6 +33,8 @@ export interface Acts {
   readonly wakes: number;
   /** A frame comes before the turn for the one before it: the node handles both in one turn. */
   readonly batches: number;
+  /** A datagram never arrives. */
+  readonly losses: number;
 }
 
 export const NO_ACTS: Acts = {
@@ -46,6 +48,7 @@ export const NO_ACTS: Acts = {
   flushes: 0,
   wakes: 0,
   batches: 0,
+  losses: 0,
 };
 
 /** From one node to another. */
@@ -54,11 +57,13 @@ interface Channel {
   readonly phase: "none" | "waiting" | "coming" | "up" | "cut" | "over";
   readonly control: readonly number[];
   readonly bulk: readonly number[];
+  /** In no order, so by number. */
+  readonly datagrams: readonly number[];
   /** What the receiver may learn at any moment: that the sender cannot be reached, or has gone on without it. */
   readonly news: "none" | "gone" | "refused";
 }
 
-const NO_CHANNEL: Channel = { phase: "none", control: [], bulk: [], news: "none" };
+const NO_CHANNEL: Channel = { phase: "none", control: [], bulk: [], datagrams: [], news: "none" };
 const OVER: Channel = { ...NO_CHANNEL, phase: "over" };
 
 export interface Choice {
@@ -117,8 +122,8 @@ export class Configuration {
   get key(): string {
     const parts: (string | number)[] = [];
     for (const [node, { number }] of this.locals.entries()) parts.push(this.alive[node] ? number : "x");
-    for (const { phase, control, bulk, news } of this.channels) {
-      parts.push(`${phase[0]}${phase.length}${news[0]}${control.join()};${bulk.join()}`);
+    for (const { phase, control, bulk, datagrams, news } of this.channels) {
+      parts.push(`${phase[0]}${phase.length}${news[0]}${control.join()};${bulk.join()};${datagrams.join()}`);
     }
     for (const act of Object.keys(this.left) as (keyof Acts)[]) parts.push(this.left[act]);
     return parts.join(" ");
@@ -185,7 +190,7 @@ export class Configuration {
     for (let from = 0; from < this.size; from++) {
       const at = from * this.size + node;
       const channel = this.channels[at] as Channel;
-      const { phase, control, bulk, news } = channel;
+      const { phase, control, bulk, datagrams, news } = channel;
       const peer = (automata[from] as Automaton).options.self.id;
       if (phase === "coming") {
         add(
@@ -209,10 +214,19 @@ export class Configuration {
         if (this.left.batches > 0)
           add(`${node} bulk ${from} held`, frames.signal(peer, bulky, true), "batches", changes);
       }
+      for (const [place, frame] of datagrams.entries()) {
+        const changes = new Map([[at, { ...channel, datagrams: datagrams.toSpliced(place, 1) }]]);
+        add(`${node} datagram ${from} #${frame}`, frames.datagram(peer, frame), undefined, changes);
+        if (this.left.losses === 0) continue;
+        const make = (): Configuration => this.#losing(changes);
+        choices.push({ name: `${node} loses ${from} #${frame}`, agent: node, act: "losses", step: undefined, make });
+      }
       if (news === "none") continue;
       // What a cut holds back will come when it heals; what the dead had sent, and has not come, never will.
       const isHeld = news === "gone" && this.alive[from] === true;
-      const changes = new Map([[at, isHeld ? { ...channel, phase: "cut" as const, news: "none" as const } : OVER]]);
+      const changes = new Map([
+        [at, isHeld ? { ...channel, phase: "cut" as const, news: "none" as const } : { ...OVER, datagrams }],
+      ]);
       add(
         `${node} ${news} ${from}`,
         signal(news === "gone" ? { kind: "gone", peer } : { kind: news }),
@@ -307,6 +321,12 @@ export class Configuration {
     choices.push({ name, agent: undefined, act, step: undefined, make });
   }
 
+  /** What was under way does not arrive. */
+  #losing(changes: ReadonlyMap<number, Channel>): Configuration {
+    const channels = this.channels.map((channel, at) => changes.get(at) ?? channel);
+    return this.#with({ channels, left: this.#without("losses") });
+  }
+
   // What comes of a step.
 
   #after(
@@ -335,6 +355,11 @@ export class Configuration {
         channels[at] = { ...channel, [wish.lane]: [...channel[wish.lane], wish.frame] };
         return;
       }
+      case "datagram":
+        // What does not get through a cut is lost.
+        if (!this.alive[to] || isBroken) return;
+        channels[at] = { ...channel, datagrams: [...channel.datagrams, wish.frame].sort((a, b) => a - b) };
+        return;
       case "link": {
         if (!this.alive[to] || isBroken) {
           channels[at] = OVER;

@@ -224,7 +224,7 @@ class Explorer {
 
   /** A choice's name with the names of nodes instead of their numbers. */
   #words(name: string): string {
-    return name.replace(/\d+/g, (rank) => this.#cast.automata[Number(rank)]?.options.self.address ?? rank);
+    return name.replace(/(?<![#\d])\d+/g, (rank) => this.#cast.automata[Number(rank)]?.options.self.address ?? rank);
   }
 }
 

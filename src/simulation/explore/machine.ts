@@ -10,12 +10,14 @@ import { BOUNDS, timing } from "../../protocol/timing.ts";
 import type { ClusterView, NodeId, NodeRecord } from "../../protocol/view.ts";
 import { Driver } from "../../runtime/driver.ts";
 import type { Lane, Network } from "../../runtime/ports.ts";
+import { RAW } from "../../wire/packet.ts";
 import { Counter } from "../counter.ts";
 import { canonicalText } from "./canon.ts";
 
 export type Input =
   /** `isHeld`: the node does not take its turn yet; more may come before. */
   | { readonly kind: "frame"; readonly from: NodeId; readonly bytes: Uint8Array; readonly isHeld: boolean }
+  | { readonly kind: "datagram"; readonly from: NodeId; readonly bytes: Uint8Array }
   | { readonly kind: "turn" }
   | { readonly kind: "up"; readonly peer: NodeId }
   /** Nobody answers at this node's address. */
@@ -30,6 +32,7 @@ export type Input =
 
 export type Output =
   | { readonly kind: "send"; readonly to: NodeId; readonly lane: Lane; readonly bytes: Uint8Array }
+  | { readonly kind: "datagram"; readonly to: NodeId; readonly bytes: Uint8Array }
   | { readonly kind: "link" | "unlink"; readonly to: NodeId };
 
 /** What a machine shows of its state. */
@@ -181,6 +184,9 @@ export class Machine {
       case "frame":
         driver.frame(input.from, input.bytes, undefined);
         break;
+      case "datagram":
+        driver.datagram(input.from, input.bytes);
+        break;
       case "turn":
         this.turnWanted = true;
         break;
@@ -194,7 +200,8 @@ export class Machine {
         driver.refused("", "excluded", "");
         break;
       case "send":
-        counter.send(input.flavour);
+        if (input.flavour === RAW) counter.sendRaw();
+        else counter.send(input.flavour);
         break;
       case "flush":
         counter.flush();
@@ -245,7 +252,10 @@ export class Machine {
       send: (to, lane, bytes) => {
         if (linked.has(to)) this.#outputs.push({ kind: "send", to, lane, bytes });
       },
-      datagram: () => true,
+      datagram: (to, bytes) => {
+        if (linked.has(to)) this.#outputs.push({ kind: "datagram", to, bytes });
+        return true;
+      },
       flush: () => {},
       backlogBytes: () => 0,
       close: () => {},

@@ -8,11 +8,12 @@ import type { Input } from "./machine.ts";
 export interface Signal {
   readonly key: string;
   readonly input:
-    | Exclude<Input, { kind: "frame" }>
+    | Exclude<Input, { kind: "frame" | "datagram" }>
+    | { readonly kind: "datagram"; readonly from: NodeId; readonly frame: number }
     | { readonly kind: "frame"; readonly from: NodeId; readonly frame: number; readonly isHeld: boolean };
 }
 
-export function signal(input: Exclude<Input, { kind: "frame" }>): Signal {
+export function signal(input: Exclude<Input, { kind: "frame" | "datagram" }>): Signal {
   const detail = "peer" in input ? input.peer : "flavour" in input ? input.flavour : "to" in input ? input.to : "";
   return { key: `${input.kind} ${detail}`, input };
 }
@@ -21,7 +22,7 @@ export class Frames {
   readonly #numbers = new Map<string, number>();
   readonly #frames: Uint8Array[] = [];
 
-  number(lane: Lane, bytes: Uint8Array): number {
+  number(lane: Lane | "datagram", bytes: Uint8Array): number {
     const text = `${lane}${Array.prototype.join.call(bytes)}`;
     const known = this.#numbers.get(text);
     if (known !== undefined) return known;
@@ -38,9 +39,13 @@ export class Frames {
     return { key: `${from} ${frame}${isHeld ? " held" : ""}`, input: { kind: "frame", from, frame, isHeld } };
   }
 
+  datagram(from: NodeId, frame: number): Signal {
+    return { key: `${from} datagram ${frame}`, input: { kind: "datagram", from, frame } };
+  }
+
   inputOf({ input }: Signal): Input {
-    if (input.kind !== "frame") return input;
-    const { from, frame, isHeld } = input;
-    return { kind: "frame", from, bytes: this.bytes(frame), isHeld };
+    if (input.kind !== "frame" && input.kind !== "datagram") return input;
+    const { frame, ...rest } = input;
+    return { ...rest, bytes: this.bytes(frame) };
   }
 }
