@@ -42,6 +42,15 @@ const VARIANTS = {
   ledger: {},
   /** The same group as the members of another version define it. */
   "ledger-2": { name: "ledger", version: 2 },
+  /** The same group with an operation more. */
+  "ledger-newer": {
+    added: {
+      raise: ({ state }, key, by) => {
+        state.values.set(key, (state.values.get(key) ?? 0) + by);
+        return state.values.get(key);
+      },
+    },
+  },
   small: { name: "small", maxMessageBytes: 4096 },
   other: { name: "other" },
   /** A group that does not put up with slow members. */
@@ -73,9 +82,8 @@ async function loadedWhole(chunks) {
 const initialState = () => ({ counts: new Array(SLOTS).fill(0), chain: 0x811c9dc5, values: new Map() });
 
 function definition(variant) {
-  const own = VARIANTS[variant];
-  if (own === undefined) throw new Error(`no such variant: ${variant}`);
-  const name = own.name ?? "ledger";
+  if (VARIANTS[variant] === undefined) throw new Error(`no such variant: ${variant}`);
+  const { name = "ledger", added = {}, ...own } = VARIANTS[variant];
   return defineGroup({
     name,
     state: initialState,
@@ -107,6 +115,7 @@ function definition(variant) {
         state.values.set(key, "promised");
         return Promise.resolve(key);
       },
+      ...added,
     },
     queries: {
       counts: ({ state }) => state.counts,
@@ -191,6 +200,7 @@ const COMMANDS = {
     const { status, view, rank, counters, signal } = group(name);
     return { status, view, rank, counters, ended: signal.aborted ? describe(signal.reason) : undefined };
   },
+  supports: (name, operation) => group(name).supports(operation),
   /** Resolves with the update's result. */
   async send(name, flavour, operation, ...args) {
     return await group(name)[flavour][operation](...args);
