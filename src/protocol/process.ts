@@ -359,6 +359,8 @@ export class Process implements ClusterHost, MemberHost {
   }
 
   #forget(member: Member): void {
+    // Who has left and joined again has another membership in its place.
+    if (this.#members.get(member.group) !== member) return;
     this.#members.delete(member.group);
     const remains = member.journal.remains;
     if (remains !== undefined) this.#remains.set(member.group, remains);

@@ -51,6 +51,10 @@ describe("sixty seeds", () => {
   });
 });
 
+test("a node that leaves a group and joins it again in the same turn is a member of it", () => {
+  for (const seed of [46, 65]) expect(faultsOf(simulate({ seed, members: 5 }))).toEqual([]);
+});
+
 describe("a seed", () => {
   test("is one run: the same seed has the same trace, another has another", () => {
     const run = (seed: number): SimulationResult => simulate({ seed, durationMs: 2000 });
