@@ -102,6 +102,7 @@ export class Driver implements NetworkSink, GateHost {
   readonly #joins = new Map<number, PendingJoin>();
   /** Joins that are asked for once this node is in a cluster. */
   readonly #postponed = new Set<() => void>();
+  #isTurning = false;
   #status: ClusterStatus = "joining";
   #statusDetail = "";
   #closing = false;
@@ -147,7 +148,10 @@ export class Driver implements NetworkSink, GateHost {
     );
     this.#memberships = new Memberships(
       this.#process,
-      () => clock.requestTurn(),
+      () => {
+        // What an application asks for within a turn is done before it ends.
+        if (!this.#isTurning) clock.requestTurn();
+      },
       () => clock.now(),
       history,
     );
@@ -251,11 +255,13 @@ export class Driver implements NetworkSink, GateHost {
   turn(): void {
     const network = this.#network as Network;
     const wallTime = this.#clock.wallTime();
+    this.#isTurning = true;
     for (let round = 0; round < ROUNDS_MAX; round++) {
       this.#process.endTurn(this.#clock.now(), wallTime);
       for (const effect of this.#effects.take()) this.#perform(effect, network);
       if (this.#effects.empty && !this.#process.hasUnfinished) break;
     }
+    this.#isTurning = false;
     this.#options.history?.flush?.();
     this.#options.log?.flush();
     network.flush();
