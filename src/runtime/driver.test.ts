@@ -211,6 +211,16 @@ describe("a turn", () => {
     expect(asked).toBe(50);
   });
 
+  test("what an upcall asks for is done in the same turn, and needs no other", () => {
+    const world = alone();
+    const { recorder } = joinOf(world, "g");
+    recorder.onInstall = () => void recorder.membership?.send(TOTAL, 0, new Uint8Array(1));
+    world.turnWanted = false;
+    world.driver.turn();
+    expect(recorder.said).toEqual(["joined", "install", "deliver"]);
+    expect(world.turnWanted).toBe(false);
+  });
+
   test("what it sent is flushed at its end, and the next wake is wanted at the heartbeat at the latest", () => {
     const world = new World(b);
     world.hear(a, installOf());

@@ -4,7 +4,7 @@
  */
 import type { Histogram } from "./histogram.ts";
 import { type Measurement, measure } from "./measure.ts";
-import { FLAVOURS, type Work } from "./task.ts";
+import { FLAVOURS, type Way, type Work } from "./task.ts";
 
 export interface Round<F> {
   readonly ratio: number;
@@ -35,6 +35,9 @@ export interface Latency {
 export const BASELINES = ["plain", "clear", ...FLAVOURS] as const;
 export type Baseline = (typeof BASELINES)[number];
 
+/** A member delivers these to itself at once. */
+const EARLY: readonly Way[] = ["rawSend", "send", "causalSend"];
+
 /** Messages a second at each member. In odd rounds the group is measured first. */
 export async function throughputRound(work: Work, against: Baseline = "plain", round = 0): Promise<Round<Throughput>> {
   const isPlain = against === "plain";
@@ -53,13 +56,13 @@ function otherWork(work: Work, against: Baseline): Work {
 }
 
 /**
- * One message in flight: from the call to its result at the sender; for `send` and `causalSend`, whose results are there at
+ * One message in flight: from the call to its result at the sender; for the early flavours, whose results are there at
  * once, to the handlers of the others. With a rate: from when a message was due to the handlers of all. To the round trip
  * of as many bytes between two processes.
  */
 export async function latencyRound(work: Work, round = 0): Promise<Round<Latency>> {
   const pingPong: Work = { ...work, members: 2, senders: 1, perSecond: 0, oneInFlight: true };
-  const isEarly = work.flavour === "send" || work.flavour === "causalSend";
+  const isEarly = EARLY.includes(work.flavour);
   const [group, baseline] = await inTurns(
     round,
     async () => {

@@ -4,12 +4,12 @@
  */
 import type { Histogram } from "../histogram.ts";
 import { measure } from "../measure.ts";
-import type { Flavour, Work } from "../task.ts";
+import type { Way, Work } from "../task.ts";
 
 export const BURST = 5;
 
 /** How a burst is sent; "send + flush": early, and then made certain. */
-export const SENDINGS = ["send", "causalSend", "orderedSend", "safeSend", "send + flush"] as const;
+export const SENDINGS = ["rawSend", "send", "causalSend", "orderedSend", "safeSend", "send + flush"] as const;
 export type Sending = (typeof SENDINGS)[number];
 
 export const COPIES = [2, 3, 5, "all"] as const;
@@ -32,7 +32,7 @@ export interface FlushTimes {
 /** From the first call to the last handler at the other members; with a flush, to its end at the sender. */
 export async function burst(sending: Sending, members: number, seconds: number): Promise<BurstTimes> {
   const flushes = sending === "send + flush";
-  const flavour: Flavour = flushes ? "send" : sending;
+  const flavour: Way = flushes ? "send" : sending;
   const work = workOf(flavour, members, seconds);
   const { arrival, result } = await measure("group", {
     ...work,
@@ -48,6 +48,6 @@ export async function flush(copies: Copies, members: number, seconds: number): P
   return { copies, members, times: result };
 }
 
-function workOf(flavour: Flavour, members: number, seconds: number): Work {
+function workOf(flavour: Way, members: number, seconds: number): Work {
   return { flavour, members, seconds, senders: 1, bytes: 100, api: "bytes", perSecond: 0, oneInFlight: false };
 }

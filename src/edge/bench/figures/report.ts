@@ -44,7 +44,7 @@ ${escaped(leftOut)}</p>
 flush at the sender.</p>
 <p class="claim">Claimed for virtual synchrony: early sends take the time of one message, whatever the size of the group;
 ordered ones a message more; certain ones (<em>safeSend</em>, as Paxos) wait for everybody before they deliver, and grow with
-the group. Early sends followed by one flush are as certain as that, and cost less than a certain send of each update.</p>
+the group. <em>rawSend</em> promises nothing and travels as datagrams. Early sends followed by one flush are as certain as that, and cost less than a certain send of each update.</p>
 ${burstChart(bursts)}
 ${table(bursts.map(({ sending, members, times }) => [`${sending}, ${members} members`, ...row(times)]))}
 
