@@ -80,6 +80,7 @@ export const membershipMutants: readonly Mutant[] = [
     find: "this.#joiners.delete(id);",
     replace: "void id;",
     why: "Who has come in is still taken for one that wants to, and is let in again when it has left.",
+    transcript: "halves",
   },
   {
     name: "early-news-dropped",
