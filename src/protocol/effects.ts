@@ -122,7 +122,7 @@ export type Effect =
   | { readonly kind: "ended"; readonly group: number; readonly how: Ending }
   /** For the history of the run only. */
   | { readonly kind: "accepted"; readonly number: number; readonly proposal: string }
-  | { readonly kind: "decided"; readonly view: ClusterView; readonly proposal: string }
+  | { readonly kind: "decided" | "adopted"; readonly view: ClusterView; readonly proposal: string }
   | { readonly kind: "directory"; readonly index: number; readonly digest: string };
 
 /** Records effects. The order of `perform` is the order in which they take place. */

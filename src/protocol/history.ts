@@ -10,8 +10,8 @@ export type HistoryFlavour = "fifo" | "causal" | "total" | "safe" | "raw";
 export type FlushOutcome = "held" | "rejected" | "abandoned";
 
 export type HistoryEvent =
-  /** A node began to run; `node` names the incarnation. */
-  | { readonly kind: "start"; readonly at: number; readonly node: NodeId }
+  /** A node began to run; `node` names the incarnation, and `disk` its data directory, if it has one. */
+  | { readonly kind: "start"; readonly at: number; readonly node: NodeId; readonly disk?: string }
   /** The process died without a word. */
   | { readonly kind: "crash"; readonly at: number; readonly node: NodeId }
   /** The node left in good order. */
@@ -40,6 +40,20 @@ export type HistoryEvent =
       readonly nodes?: readonly NodeId[];
       readonly votes?: readonly number[];
       readonly proposal?: string;
+    }
+  /**
+   * The node, back on its disk, goes on as an acceptor of cluster view `number`, in which its disk has a vote under the id of
+   * an earlier incarnation. All else is as of an `install`.
+   */
+  | {
+      readonly kind: "adopt";
+      readonly at: number;
+      readonly node: NodeId;
+      readonly number: number;
+      readonly members: readonly NodeId[];
+      readonly nodes: readonly NodeId[];
+      readonly votes?: readonly number[];
+      readonly proposal: string;
     }
   /** A directory step was executed; `digest` is of the directory's state after it. */
   | {

@@ -53,7 +53,7 @@ const RECORD_BYTES = 256;
 export class DurableJournal implements Journal {
   readonly durable = true;
   readonly #effects: Effects;
-  readonly #needs = new Map<number, number>();
+  readonly #needs: Map<number, number>;
   readonly #actions = new Deque<{ readonly position: number; readonly action: () => void }>();
   /** Records that are not on disk: the packets, which are held until then, and how many bytes each has. */
   readonly #waiting = new Deque<JournalRecord>();
@@ -62,9 +62,13 @@ export class DurableJournal implements Journal {
   #durable: number;
   #floor = 0;
 
-  /** `next`: the position of the first record that will be written. */
-  constructor(effects: Effects, next: number) {
+  /**
+   * `next`: the position of the first record that will be written; `needs`: from where on each group needs what is there.
+   * All are known before the first says more, or it would give up what others need.
+   */
+  constructor(effects: Effects, next: number, needs: ReadonlyMap<number, number> = new Map()) {
     this.#effects = effects;
+    this.#needs = new Map(needs);
     this.#next = next;
     this.#durable = next;
   }

@@ -46,6 +46,8 @@ export interface ProcessOptions {
   readonly recordsHistory: boolean;
 }
 
+type LogMemory = NonNullable<ProcessOptions["log"]>;
+
 const DEFERRED_MAX = 65_536;
 const NONE_SECURE: ReadonlySet<string> = new Set();
 
@@ -73,10 +75,9 @@ export class Process implements ClusterHost, MemberHost {
     this.#options = options;
     this.#effects = effects;
     const { log } = options;
-    this.#journal = log === undefined ? undefined : new DurableJournal(effects, log.next);
+    this.#journal = log === undefined ? undefined : new DurableJournal(effects, log.next, needsOf(log));
     const journal = this.#journal ?? VOLATILE;
     this.#remains = new Map(log?.groups);
-    for (const { group, from } of this.#remains.values()) journal.need(group, from);
     this.#cluster = new Cluster({ ...options, journal, memory: log?.cluster }, effects, this, now);
   }
 
@@ -412,4 +413,11 @@ export class Process implements ClusterHost, MemberHost {
     for (const member of this.#members.values()) if (!member.ended) return;
     this.#cluster.leave();
   }
+}
+
+/** From where on the cluster and each group need the log. */
+function needsOf({ cluster, groups }: LogMemory): Map<number, number> {
+  const needs = new Map([...groups.values()].map(({ group, from }) => [group, from]));
+  if (cluster.from !== undefined) needs.set(0, cluster.from);
+  return needs;
 }

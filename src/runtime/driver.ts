@@ -155,7 +155,8 @@ export class Driver implements NetworkSink, GateHost {
       () => clock.now(),
       history,
     );
-    this.#record({ kind: "start", at: now, node: self.id });
+    const start = { kind: "start", at: now, node: self.id } as const;
+    this.#record(self.disk === "" ? start : { ...start, disk: self.disk });
     clock.wakeAt(now);
   }
 
@@ -493,7 +494,8 @@ export class Driver implements NetworkSink, GateHost {
         break;
       }
       case "decided":
-        this.#recordView(effect.view, effect.proposal);
+      case "adopted":
+        this.#recordView(effect.kind, effect.view, effect.proposal);
         break;
       case "directory": {
         const { index, digest } = effect;
@@ -560,22 +562,13 @@ export class Driver implements NetworkSink, GateHost {
     join.done(refusals[0]);
   }
 
-  #recordView(view: ClusterView, proposal: string): void {
+  #recordView(kind: "decided" | "adopted", view: ClusterView, proposal: string): void {
     const nodes = view.nodes.map(({ id }) => id);
     const { number, acceptors: members } = view;
-    const at = this.#clock.now();
-    const event = {
-      kind: "install",
-      at,
-      node: this.#options.self.id,
-      group: "",
-      number,
-      members,
-      nodes,
-      proposal,
-    } as const;
     const votes = votesOf(view);
-    this.#record(votes.every((vote) => vote === 1) ? event : { ...event, votes });
+    const what = { at: this.#clock.now(), node: this.#options.self.id, number, members, nodes, proposal };
+    const weighed = votes.every((vote) => vote === 1) ? what : { ...what, votes };
+    this.#record(kind === "adopted" ? { kind: "adopt", ...weighed } : { kind: "install", group: "", ...weighed });
   }
 
   #record(event: HistoryEvent): void {

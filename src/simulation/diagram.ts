@@ -206,6 +206,8 @@ class Scene {
         return `?${shortMessage(event.query)} ${event.outcome}`;
       case "recover":
         return `↻ ${event.messages.length}`;
+      case "adopt":
+        return `↻ ${this.viewName("", event.number)}`;
       case "state":
         return `${event.loaded ? "⇩" : "≡"} ${event.view} ${event.digest}`;
       case "end":

@@ -1,6 +1,6 @@
 /**
  * A simulated disk: what was written is kept apart from what was acknowledged. A crash loses or tears what was under way,
- * block by block; bits flip; the disk may be full, slow, or fail.
+ * block by block; bits flip; the disk may be full, slow, or fail, or be replaced by an empty one.
  */
 import type { Random } from "../base/random.ts";
 import type { Disk, DiskFile, DiskProblem } from "../runtime/ports.ts";
@@ -16,8 +16,8 @@ interface UnderWay {
 }
 
 export interface DiskHooks {
-  /** Calls back after as long as the disk takes for so many bytes. */
-  readonly later: (bytes: number, action: () => void) => void;
+  /** Calls back after as long as the disk takes for so many bytes, and `delayMs` more. */
+  readonly later: (bytes: number, action: () => void, delayMs: number) => void;
   readonly random: Random;
 }
 
@@ -31,6 +31,11 @@ export class SimulatedDisk implements Disk {
   capacityBytes = Number.POSITIVE_INFINITY;
   /** The next write fails; of what it wrote any blocks may be on disk. */
   failing = false;
+  /** By how much everything is late. */
+  delayMs = 0;
+  /** What was written last, the only thing whose damage looks like a write that was under way (docs/STORAGE.md). */
+  #last: UnderWay | undefined;
+  #trap: { left: number; readonly isTold: boolean; readonly strike: () => void } | undefined;
 
   constructor(hooks: DiskHooks) {
     this.#hooks = hooks;
@@ -60,8 +65,7 @@ export class SimulatedDisk implements Disk {
 
   create(name: string, bytes: number, done: Done): void {
     this.#later(bytes, () => {
-      const used = [...this.#files.values()].reduce((sum, content) => sum + content.length, 0);
-      if (used + bytes > this.capacityBytes) {
+      if (this.usedBytes + bytes > this.capacityBytes) {
         done({ code: "full", detail: "no space left on the simulated disk" });
         return;
       }
@@ -88,6 +92,45 @@ export class SimulatedDisk implements Disk {
       content[at] = (content[at] as number) ^ (1 << this.#hooks.random.below(8));
   }
 
+  /** Flips one bit of what was written, but not of the last write; false when there is nothing else. */
+  decay(): boolean {
+    const { random } = this.#hooks;
+    const written = [...this.#files].flatMap(([name, content]) => {
+      const blocks = Array.from({ length: content.length / BLOCK_BYTES }, (_, index) => index * BLOCK_BYTES);
+      return blocks.filter((at) => content[at] !== 0 && !this.#isLast(name, at)).map((at) => ({ name, at }));
+    });
+    if (written.length === 0) return false;
+    const { name, at } = random.pick(written);
+    this.flip(name, at + random.pick([random.below(64), random.below(BLOCK_BYTES)]));
+    return true;
+  }
+
+  /** All that was on it is gone. */
+  wipe(): void {
+    this.crash();
+    this.#files.clear();
+    this.#last = undefined;
+    this.failing = false;
+  }
+
+  /** Strikes when `skipped` more writes are done, and one: before its writer is told of it, or just after. */
+  trap(skipped: number, isTold: boolean, strike: () => void): void {
+    this.#trap = { left: skipped, isTold, strike };
+  }
+
+  /** Nothing is wrong with it any more. */
+  heal(): void {
+    this.capacityBytes = Number.POSITIVE_INFINITY;
+    this.failing = false;
+    this.delayMs = 0;
+    this.#trap = undefined;
+  }
+
+  /** How many bytes its files have. */
+  get usedBytes(): number {
+    return [...this.#files.values()].reduce((sum, content) => sum + content.length, 0);
+  }
+
   #write(name: string, at: number, bytes: Uint8Array, done: Done): void {
     const write = { name, at, bytes: bytes.slice() };
     this.#underWay.add(write);
@@ -100,8 +143,21 @@ export class SimulatedDisk implements Disk {
         return;
       }
       this.#files.get(name)?.set(write.bytes, at);
-      done(undefined);
+      this.#last = write;
+      const trap = this.#trap;
+      if (trap === undefined || trap.left-- > 0) {
+        done(undefined);
+        return;
+      }
+      this.#trap = undefined;
+      if (trap.isTold) done(undefined);
+      trap.strike();
     });
+  }
+
+  #isLast(name: string, at: number): boolean {
+    const last = this.#last;
+    return last !== undefined && last.name === name && at >= last.at && at < last.at + last.bytes.length;
   }
 
   /** Often all of it is on disk, or nothing; else each block by itself. */
@@ -115,9 +171,10 @@ export class SimulatedDisk implements Disk {
 
   #later(bytes: number, action: () => void): void {
     const boot = this.#boot;
-    this.#hooks.later(bytes, () => {
+    const answer = (): void => {
       if (boot === this.#boot) action();
-    });
+    };
+    this.#hooks.later(bytes, answer, this.delayMs);
   }
 }
 

@@ -178,8 +178,7 @@ describe("a durable group", () => {
       world.run(2000);
       const digests = new Set([...members.values()].map((member) => member.digest()));
       expect(digests.size).toBe(1);
-      // Acceptors go on under other names after a restart, which M3 does not know yet.
-      expect(check(world.history).filter(({ property }) => property !== "M3")).toEqual([]);
+      expect(check(world.history)).toEqual([]);
       recoveries += world.history.filter(({ kind }) => kind === "recover").length;
     }
     expect(recoveries).toBeGreaterThan(10);

@@ -72,7 +72,7 @@ function storm(seed: number): string {
   };
   const came = world.runUntilTrue(isWhole, 60_000);
   look();
-  const judged = new Set(["M1", "M2", "B1"]);
+  const judged = new Set(["M1", "M2", "M3", "B1"]);
   const [broken] = check(world.history, { quiescent: false }).filter(({ property }) => judged.has(property));
   if (broken !== undefined) return `${broken.property}: ${broken.message}`;
   if (clusters.size > 1) return `clusters ${[...clusters].join(" ")}`;

@@ -1,11 +1,13 @@
 /**
  * What goes wrong in a simulated run, one kind of fault at a time or several at once: crashes, restarts, pauses, stalls of
  * the event loop, partitions (symmetric, one-way, partial), lost connections, slow hosts, orderly departures, herds of
- * newcomers, false proofs of a death, and crashes, pauses or such proofs at a step of an agreement. Every fault ends by itself; `calm` ends them all.
+ * newcomers, false proofs of a death, and crashes, pauses or such proofs at a step of an agreement; and, where nodes have
+ * disks, failures of all at once, crashes between two writes, and disks that fail, fill up, slow down, are lost or lose bits.
+ * Every fault ends by itself; `calm` ends them all.
  */
 import type { Random } from "../base/random.ts";
 import type { Message } from "../protocol/messages.ts";
-import { type NodeId, votesOf } from "../protocol/view.ts";
+import { type NodeId, nodeName, votesOf } from "../protocol/view.ts";
 import { Steps } from "./steps.ts";
 import type { Traffic } from "./traffic.ts";
 import type { World } from "./world.ts";
@@ -25,7 +27,17 @@ export const FAULT_KINDS = [
   "step",
   "accuse",
 ] as const;
-export type FaultKind = (typeof FAULT_KINDS)[number];
+/** They strike only nodes with disks. */
+export const DISK_FAULT_KINDS = [
+  "total",
+  "write",
+  "disk-failure",
+  "disk-full",
+  "disk-slow",
+  "disk-loss",
+  "disk-damage",
+] as const;
+export type FaultKind = (typeof FAULT_KINDS)[number] | (typeof DISK_FAULT_KINDS)[number];
 
 /** Where a fault of kind `step` strikes: the messages that change views and move state; who tells of decisions, most often. */
 const STEPS: readonly Message["kind"][] = [
@@ -81,7 +93,12 @@ export class Faults {
     this.#active = false;
     this.#steps.clear();
     this.#world.heal();
-    for (const name of this.#options.names) this.#traffic.employ(name);
+    // On disks the votes and states of newcomers outlive them, and may be needed.
+    const awaited = this.#world.durable ? [...this.#world.hosts.keys()] : [];
+    for (const name of [...this.#options.names, ...awaited]) {
+      this.#world.hosts.get(name)?.disk?.heal();
+      this.#traffic.employ(name);
+    }
     for (const { name } of this.#world.running) this.#traffic.employ(name);
   }
 
@@ -182,6 +199,68 @@ export class Faults {
         return true;
       case "step":
         return this.#strikeAtStep(names);
+      default:
+        return this.#strikeDisk(kind, victim, names);
+    }
+  }
+
+  #strikeDisk(kind: (typeof DISK_FAULT_KINDS)[number], victim: string, names: readonly string[]): boolean {
+    const random = this.#random;
+    const world = this.#world;
+    const disk = world.hosts.get(victim)?.disk;
+    if (disk === undefined) return false;
+    switch (kind) {
+      case "total":
+        this.#failAll(names);
+        return true;
+      case "write": {
+        const isTold = random.chance(0.5);
+        disk.trap(random.pick([0, 0, 1, 2, 5]), isTold, () => {
+          this.#traffic.dismiss(victim);
+          world.crash(victim);
+          world.after(random.pick([10, 100, 1000, 4000]), () => this.#traffic.employ(victim));
+        });
+        return true;
+      }
+      case "disk-failure":
+        disk.failing = true;
+        return true;
+      case "disk-full":
+        disk.capacityBytes = disk.usedBytes;
+        world.after(random.pick([500, 3000, 8000]), () => {
+          disk.capacityBytes = Number.POSITIVE_INFINITY;
+        });
+        return true;
+      case "disk-slow":
+        disk.delayMs = random.pick([5, 50, 400, 2500]);
+        world.after(random.pick([500, 3000, 6000]), () => {
+          disk.delayMs = 0;
+        });
+        return true;
+      case "disk-loss":
+      case "disk-damage": {
+        if (!canForget(world, victim)) return false;
+        this.#traffic.dismiss(victim);
+        world.spoil(victim, kind === "disk-loss" ? "wipe" : "decay");
+        if (random.chance(0.4)) this.#failAll(names);
+        world.after(random.pick([10, 100, 1000, 4000]), () => this.#traffic.employ(victim));
+        return true;
+      }
+    }
+  }
+
+  /** All nodes fail, at once or one after the other, and come back in any order. */
+  #failAll(names: readonly string[]): void {
+    const random = this.#random;
+    const spreadMs = random.pick([0, 0, 5, 100, 3000]);
+    const awayMs = random.pick([10, 500, 4000]);
+    for (const name of names) {
+      const fail = (): void => {
+        this.#traffic.dismiss(name);
+        this.#world.crash(name);
+        this.#world.after(awayMs * 2 * random.fraction(), () => this.#traffic.employ(name));
+      };
+      this.#world.after(spreadMs * random.fraction(), fail);
     }
   }
 
@@ -274,8 +353,29 @@ export function leaderOf(world: World): string | undefined {
   return world.running.find((host) => host.view?.acceptors[0] === host.id)?.name;
 }
 
+/**
+ * Whether the cluster and its groups can do without what this host has on its disk: all that run are in one view, whose
+ * acceptors keep a quorum of disks without this one, and every group has another keeper.
+ */
+function canForget(world: World, victim: string): boolean {
+  const { running, forgotten } = world;
+  const view = running[0]?.view;
+  const isKept = (id: NodeId): boolean => nodeName(id) !== victim && !forgotten.has(id);
+  if (view === undefined || running.some((host) => host.status !== "primary" || host.view?.number !== view.number))
+    return false;
+  const votes = votesOf(view);
+  const sum = (of: readonly number[]): number => of.reduce((all, vote) => all + vote, 0);
+  if (sum(votes.filter((_, rank) => isKept(view.acceptors[rank] as NodeId))) * 2 <= sum(votes)) return false;
+  return running.every(({ driver }) =>
+    [...(driver?.process.cluster.directory.groups ?? [])].every(({ keepers }) =>
+      keepers.some(({ node }) => isKept(node)),
+    ),
+  );
+}
+
 /** Whether the acceptors of every view that is in use keep a quorum of running processes without this one. */
 export function canSpare(world: World, victim: string): boolean {
+  if (world.durable) return true;
   // One that dies in the midst of its turn runs on for a moment.
   const living = world.running.filter(({ name, pausedUntil }) => name !== victim && Number.isFinite(pausedUntil));
   const alive = new Set(living.map(({ id }) => id));

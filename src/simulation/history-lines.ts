@@ -30,7 +30,7 @@ type Fields<Kind extends HistoryEvent["kind"]> = {
 
 /** The fields of each kind of event, but for those that all have. */
 const FIELDS: { readonly [Kind in HistoryEvent["kind"]]: Fields<Kind> } = {
-  start: {},
+  start: { disk: optional(isText) },
   crash: {},
   close: {},
   exclude: {},
@@ -44,6 +44,13 @@ const FIELDS: { readonly [Kind in HistoryEvent["kind"]]: Fields<Kind> } = {
     nodes: optional(isTexts),
     votes: optional(isCounts),
     proposal: optional(isText),
+  },
+  adopt: {
+    number: isCount,
+    members: isTexts,
+    nodes: isTexts,
+    votes: optional(isCounts),
+    proposal: isText,
   },
   directory: { index: isCount, digest: isText },
   send: { group: isText, view: isCount, message: isText, flavour: isFlavour },

@@ -140,6 +140,8 @@ export class Narrator {
         return `${this.#group(event.group)} is over: ${event.why}`;
       case "recover":
         return `${this.#group(event.group)} is brought back with ${event.messages.length} messages`;
+      case "adopt":
+        return `is back as an acceptor of cluster view ${event.number}`;
       case "state":
         return event.loaded ? `${this.#group(event.group)} begins with the state of view ${event.view}` : undefined;
       case "accept":

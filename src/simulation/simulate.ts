@@ -7,7 +7,7 @@ import type { HistoryEvent, HistoryFlavour } from "../protocol/history.ts";
 import { BOUNDS } from "../protocol/timing.ts";
 import { hasQuorum } from "../protocol/view.ts";
 import { check } from "./axioms/index.ts";
-import { FAULT_KINDS, type FaultKind, Faults } from "./faults.ts";
+import { DISK_FAULT_KINDS, FAULT_KINDS, type FaultKind, Faults } from "./faults.ts";
 import { Traffic } from "./traffic.ts";
 import { World } from "./world.ts";
 
@@ -18,6 +18,8 @@ export interface SimulationOptions {
   /** How long traffic and faults go on, in simulated milliseconds. */
   readonly durationMs?: number;
   readonly faults?: readonly FaultKind[];
+  /** Nodes have disks, groups are durable, and everybody may fail at once. */
+  readonly durable?: boolean;
   /** Of each member, on average; drawn from the seed if it is not given. */
   readonly updatesPerSecond?: number;
   /** Between two faults, on average; drawn from the seed if it is not given. */
@@ -60,7 +62,7 @@ const ACCUSING_CHANCE = 0.3;
 const RELAY_CHANCE = 0.25;
 
 export function simulate(options: SimulationOptions): SimulationResult {
-  const { seed, durationMs = 12_000 } = options;
+  const { seed, durationMs = 12_000, durable = false } = options;
   const plan = new Random(seed, 7);
   // Two halves of an even number are the hardest case of the quorum rule.
   const members = options.members ?? plan.pick([2, 3, 4, 5, 5, 5]);
@@ -71,12 +73,17 @@ export function simulate(options: SimulationOptions): SimulationResult {
   const isTight = new Random(seed, 10).chance(TIGHT_CHANCE);
   // Whether groups are secure changes nothing else of a run.
   const secure = seed % SECURE_EVERY === 0;
+  // Some logs grow so fast that groups are renewed all the time.
+  const recordBytesMax = durable
+    ? new Random(seed, 20).pick([4000, 60_000, BOUNDS.recordBytesMax])
+    : BOUNDS.recordBytesMax;
   const world = new World({
     seed,
     directorySize: plan.pick([3, 5, 5]),
-    bounds: { rowsToAllMax, windowBytes: isTight ? TIGHT_WINDOW_BYTES : BOUNDS.windowBytes },
+    bounds: { rowsToAllMax, windowBytes: isTight ? TIGHT_WINDOW_BYTES : BOUNDS.windowBytes, recordBytesMax },
     ...(isTight ? { slowAfterMs: TIGHT_SLOW_AFTER_MS } : {}),
     secure,
+    durable,
     weightOf: drawnWeights(seed),
   });
   world.fabric.latencyMs = plan.pick([0.2, 0.2, 2, 15]);
@@ -84,7 +91,7 @@ export function simulate(options: SimulationOptions): SimulationResult {
   const names = Array.from({ length: members }, (_, index) => String.fromCharCode(97 + index));
   const relayed = new Random(seed, 12).chance(RELAY_CHANCE) ? "r" : undefined;
   const traffic = new Traffic(world, { groups: plan.chance(0.3) ? ["g", "h"] : ["g"], relayed, updatesPerSecond });
-  const kinds = options.faults ?? chosenKinds(plan, seed);
+  const kinds = options.faults ?? [...chosenKinds(plan, seed), ...(durable ? chosenDiskKinds(seed) : [])];
   const everyMs = options.faultsEveryMs ?? plan.pick([250, 900, 2500]);
   const faults = new Faults(world, traffic, { names, kinds, everyMs });
 
@@ -105,7 +112,7 @@ export function simulate(options: SimulationOptions): SimulationResult {
     converged = world.runUntilTrue(() => isConverged(world), CONVERGENCE_MS);
     // What is still on its way in a quiet cluster arrives.
     world.run(500);
-    lost = isLost(world);
+    lost = !durable && isLost(world);
     if (!converged && !lost) violations.push({ property: "M5", message: `no convergence: ${unsettled(world)}` });
   } catch (problem) {
     violations.push({
@@ -155,6 +162,11 @@ function chosenKinds(plan: Random, seed: number): FaultKind[] {
   if (plan.chance(0.1)) return [];
   const accuses = new Random(seed, 11).chance(ACCUSING_CHANCE);
   return FAULT_KINDS.filter((kind) => (kind === "accuse" ? accuses : plan.chance(0.5)));
+}
+
+function chosenDiskKinds(seed: number): FaultKind[] {
+  const random = new Random(seed, 21);
+  return random.chance(0.1) ? [] : DISK_FAULT_KINDS.filter(() => random.chance(0.5));
 }
 
 function found(world: World, names: readonly string[], plan: Random): void {

@@ -94,7 +94,7 @@ export class Traffic {
   #care(name: string): void {
     if (!this.#wanted.has(name)) return;
     const host = this.#world.hosts.get(name);
-    if (host === undefined || !host.running) this.#world.start(name, "join");
+    if (host === undefined || !host.running) this.#world.start(name);
     else if (host.status === "primary" && !host.closing) this.#join(host);
     this.#world.after(CARE_MS * (0.5 + this.#random.fraction()), () => this.#care(name));
   }

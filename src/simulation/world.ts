@@ -7,11 +7,11 @@ import { hashString, mix, Random } from "../base/random.ts";
 import type { ClusterStatus } from "../protocol/effects.ts";
 import type { HistoryEvent } from "../protocol/history.ts";
 import { BOUNDS, type Bounds, timing } from "../protocol/timing.ts";
-import type { ClusterView, NodeId, NodeRecord } from "../protocol/view.ts";
+import { type ClusterView, type NodeId, type NodeRecord, nodeName } from "../protocol/view.ts";
 import { Driver, type DriverListener } from "../runtime/driver.ts";
 import { logName } from "../runtime/log/batch.ts";
-import { Log } from "../runtime/log/log.ts";
-import type { Clock } from "../runtime/ports.ts";
+import { Storage } from "../runtime/log/storage.ts";
+import type { Clock, Timers } from "../runtime/ports.ts";
 import { GroupKey } from "../runtime/secure/group-key.ts";
 import { PACKET_BYTES_MAX } from "../wire/packet.ts";
 import { Counter, MessageNames } from "./counter.ts";
@@ -62,6 +62,9 @@ export class Host {
   closing = false;
   /** What is left of one incarnation for the next, in a world of durable nodes. */
   readonly disk: SimulatedDisk | undefined;
+  storage: Storage | undefined;
+  /** How its next incarnation finds the others. */
+  how: "found" | "join" | readonly string[] = "join";
 
   constructor(name: string, disk?: SimulatedDisk) {
     this.name = name;
@@ -84,6 +87,8 @@ export class World {
   readonly garbage: string[] = [];
   readonly history: HistoryEvent[] = [];
   readonly hosts = new Map<string, Host>();
+  /** Incarnations of which nothing is left, or not all: their disks were lost or damaged. */
+  readonly forgotten = new Set<NodeId>();
   readonly #options: WorldOptions;
   readonly #events = new DueHeap<Event>();
   /** Sees every event of the history when it happens. */
@@ -104,6 +109,10 @@ export class World {
   /** Of everything recorded so far: equal for equal seeds. */
   get traceHash(): string {
     return this.#trace.hash.toString(16).padStart(8, "0");
+  }
+
+  get durable(): boolean {
+    return this.#options.durable === true;
   }
 
   /** Milliseconds since 1970, as nodes see it. */
@@ -165,17 +174,20 @@ export class World {
   };
 
   /**
-   * Starts a new incarnation on a host; it seeks the others, and founds alone if it is to. Its `owner`, if it has one, is
-   * told what becomes of it, and stops it when it has left or was excluded; without one it stops by itself.
+   * Starts a new incarnation on a host; it seeks the others, and founds alone if it is to. A durable one goes about it like
+   * the one before, unless it is told otherwise. Its `owner`, if it has one, is told what becomes of it, and stops it when
+   * it has left or was excluded; without one it stops by itself.
    */
-  start(name: string, how: "found" | "join" | readonly string[] = "join", owner?: DriverListener): Host {
-    const host =
-      this.hosts.get(name) ?? new Host(name, this.#options.durable === true ? this.#diskOf(name) : undefined);
+  start(name: string, asked?: "found" | "join" | readonly string[], owner?: DriverListener): Host {
+    const host = this.hosts.get(name) ?? new Host(name, this.durable ? this.#diskOf(name) : undefined);
     this.hosts.set(name, host);
     if (host.running) return host;
+    const how = asked ?? (this.durable ? host.how : "join");
+    host.how = how;
     const id = `${name}#${this.random.word().toString(16).padStart(8, "0")}`;
     const { failureTimeoutMs = 3000, directorySize = 5, bounds, weightOf = () => 1 } = this.#options;
-    const log = this.#logOf(host, id);
+    host.storage = this.#storageOf(host, id);
+    const log = host.storage?.log;
     const disk = log === undefined ? "" : logName(log.id);
     const self: NodeRecord = { id, address: name, livenessPort: 0, features: 0, disk, weight: weightOf(name) };
     host.id = id;
@@ -234,7 +246,7 @@ export class World {
       now: () => this.now,
       history: this.record,
       names: this.#names,
-      durable: this.#options.durable === true,
+      durable: this.durable,
       isOlder: hashString(name) % 3 === 0,
       ...(this.#options.slowAfterMs === undefined ? {} : { slowAfterMs: this.#options.slowAfterMs }),
       joined: () => {},
@@ -268,6 +280,21 @@ export class World {
     if (host?.driver === undefined) return;
     this.record({ kind: "crash", at: this.now, node: host.id });
     this.#stop(host);
+  }
+
+  /** Crashes a host whose disk is replaced by an empty one, or damaged: what it has promised is not remembered. */
+  spoil(name: string, how: "wipe" | "decay"): void {
+    const host = this.hosts.get(name);
+    if (host?.disk === undefined) return;
+    const ids = this.running.flatMap(({ view }) => view?.nodes.map(({ id }) => id) ?? []);
+    for (const id of [...ids, host.id]) if (nodeName(id) === name) this.forgotten.add(id);
+    this.crash(name);
+    if (how === "decay") host.disk.decay();
+    else {
+      host.disk.wipe();
+      // A8: whoever has nothing any more must not be told to found.
+      host.how = "join";
+    }
   }
 
   /** Ends an incarnation that has left or was excluded, if it is still there. */
@@ -323,6 +350,8 @@ export class World {
     host.driver?.abandon();
     host.driver = undefined;
     // What it has not been told to be on disk may be there or not, also when it ends in good order.
+    host.storage?.close();
+    host.storage = undefined;
     host.disk?.crash();
     host.status = "closed";
     host.groups.clear();
@@ -331,26 +360,40 @@ export class World {
 
   #diskOf(name: string): SimulatedDisk {
     const random = this.random.fork();
-    const later = (bytes: number, action: () => void): void => {
+    const later = (bytes: number, action: () => void, delayMs: number): void => {
       const latencyMs = random.chance(0.02) ? random.between(10, 60) : 0.1 + random.fraction() * 2;
-      this.at(this.now + latencyMs + bytes * DISK_MS_PER_BYTE, action, name);
+      this.at(this.now + latencyMs + delayMs + bytes * DISK_MS_PER_BYTE, action, name);
     };
     return new SimulatedDisk({ later, random });
   }
 
-  /** The log on the host's disk, as this incarnation finds it. */
-  #logOf(host: Host, id: NodeId): Log | undefined {
+  /** The host's disk, as this incarnation finds it. */
+  #storageOf(host: Host, id: NodeId): Storage | undefined {
     if (host.disk === undefined) return undefined;
     const words = [this.random.word(), this.random.word()] as const;
     const options = { segmentBytes: SEGMENT_BYTES, waitingBytesMax: WAITING_BYTES_MAX, id: words };
-    return new Log(host.disk, options, {
-      persisted: (upTo) => {
-        if (host.id === id) host.driver?.persisted(upTo);
-      },
-      statusChanged: () => {},
+    const user = (): Driver | undefined => (host.id === id ? host.driver : undefined);
+    return new Storage(host.disk, this.#timersOf(host), options, {
+      persisted: (upTo) => user()?.persisted(upTo),
       room: () => {},
+      conditionChanged: (condition, detail) => {
+        if (condition === "failed") user()?.diskFailed(detail);
+      },
       damaged: () => {},
     });
+  }
+
+  #timersOf(host: Host): Timers {
+    return {
+      now: () => this.now,
+      after: (delayMs, action) => {
+        let isWanted = true;
+        this.at(this.now + delayMs, () => isWanted && action(), host.name);
+        return () => {
+          isWanted = false;
+        };
+      },
+    };
   }
 
   #clockOf(host: Host, isCurrent: () => boolean, driver: () => Driver): Clock {

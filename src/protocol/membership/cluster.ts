@@ -12,7 +12,7 @@ import type { Journal } from "../journal.ts";
 import type { DirectoryCommand, Message, Proposal } from "../messages.ts";
 import type { Timing } from "../timing.ts";
 import { type ClusterView, isNodeOf, type NodeId, type NodeRecord, nodeName } from "../view.ts";
-import { NO_PLEDGE, type Pledge } from "./agreement.ts";
+import { NO_PLEDGE, type Pledge, proposalDigest } from "./agreement.ts";
 import type { Directory } from "./directory.ts";
 import { DirectoryReplica, type DirectoryReplicaHost } from "./directory-replica.ts";
 import { FailureDetector } from "./failure-detector.ts";
@@ -95,7 +95,6 @@ export class Cluster implements SuccessionHost {
     const patienceMs = failureTimeoutMs * 1.5;
     this.#joining = new Joining({ self, patienceMs, mintCluster, journal, memory }, this.#linked, effects);
     this.#left = memory?.installed?.decided.view;
-    if (memory?.from !== undefined) journal.need(0, memory.from);
   }
 
   get status(): ClusterStatus {
@@ -474,6 +473,7 @@ export class Cluster implements SuccessionHost {
     const isNew = view.number > (this.#left?.number ?? 0) && (this.cluster === "" || this.cluster === view.cluster);
     if (!isNew || snapshot === undefined || !view.acceptors.includes(seat.id) || !this.accepts(view)) return;
     const installation = { decided, snapshot };
+    this.#effects.perform({ kind: "adopted", view, proposal: proposalDigest(decided) });
     remember(journal, installation);
     this.#revive(installation, NO_PLEDGE, []);
   }

@@ -37,7 +37,7 @@ export class ClusterMemory {
         this.#from ??= position;
         break;
       case "view":
-        this.#installed = record;
+        this.#installed = { decided: record.decided, snapshot: record.snapshot };
         this.#pledge = NO_PLEDGE;
         this.#packets = [];
         this.#from = position;

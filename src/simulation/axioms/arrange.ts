@@ -6,6 +6,7 @@ import type { HistoryEvent, HistoryFlavour } from "../../protocol/history.ts";
 import type { NodeId } from "../../protocol/view.ts";
 import {
   type CheckOptions,
+  CLUSTER,
   Delivery,
   type EventOf,
   Flush,
@@ -20,6 +21,7 @@ import {
   type SpellEnd,
   Stay,
   Stream,
+  type ViewRun,
 } from "./run.ts";
 
 export function arrange(history: readonly HistoryEvent[], options: CheckOptions = {}): Run {
@@ -39,9 +41,12 @@ function add(run: Run, event: HistoryEvent, index: number): void {
     case "install":
       install(run, event, index);
       return;
-    case "start":
-      nodeOf(run, event.node).stoppedAt = NEVER;
+    case "start": {
+      const node = nodeOf(run, event.node);
+      node.stoppedAt = NEVER;
+      node.disk = event.disk;
       return;
+    }
     case "crash":
       stop(nodeOf(run, event.node), index, "crashed");
       return;
@@ -58,6 +63,12 @@ function add(run: Run, event: HistoryEvent, index: number): void {
     case "accept":
       run.accepts.push(index);
       return;
+    case "adopt": {
+      const view = memberOf(run, event.node, CLUSTER).group.view(event.number);
+      describe(view, event, index);
+      view.adoptedAt.push(index);
+      return;
+    }
     case "directory":
       run.directorySteps.push(index);
       return;
@@ -154,13 +165,7 @@ function queryOf(run: Run, name: string): Query {
 function install(run: Run, event: EventOf<"install">, index: number): void {
   const member = memberOf(run, event.node, event.group);
   const view = member.group.view(event.number);
-  if (view.installedAt === NEVER) {
-    view.installedAt = index;
-    view.members = event.members;
-    view.nodes = event.nodes;
-    view.votes = event.votes;
-    view.proposal = event.proposal;
-  }
+  describe(view, event, index);
   if (event.number < member.group.lowest) member.group.lowest = event.number;
   member.spell ??= new Spell(member);
   const spell = member.spell;
@@ -170,6 +175,16 @@ function install(run: Run, event: EventOf<"install">, index: number): void {
   spell.stays.push(stay);
   view.stays.push(stay);
   run.stays.push(stay);
+}
+
+/** The first event that is about a view says what it is like. */
+function describe(view: ViewRun, event: EventOf<"install" | "adopt">, index: number): void {
+  if (view.installedAt !== NEVER) return;
+  view.installedAt = index;
+  view.members = event.members;
+  view.nodes = event.nodes;
+  view.votes = event.votes;
+  view.proposal = event.proposal;
 }
 
 function endSpell(member: Member, index: number, why: SpellEnd): void {

@@ -48,6 +48,22 @@ test("M3: a view is installed only when a quorum of the earlier one accepted exa
   expect(found(CHAIN.replaceAll(": p2", ""))).toEqual(["M3"]);
 });
 
+test("M3: an acceptor with a disk is the disk, whoever runs on it", () => {
+  const text = CHAIN.replace("a,b,c start", "a start disk=d\n a#2 start disk=d\n b,c start").replace(
+    "a,b accept 2",
+    "a#2,b accept 2",
+  );
+  expect(found(text)).toEqual([]);
+  expect(found(text.replace("a#2 start disk=d", "a#2 start disk=e"))).toEqual(["M3"]);
+  expect(found(text.replace("a#2 start disk=d", "a#2 start"))).toEqual(["M3"]);
+});
+
+test("M3: a view that nobody has lived to install counts when acceptors have gone on in it on their disks", () => {
+  const text = CHAIN.replace("a,b cluster 2 a b : p2", "c adopt 2 a b : p2").replace("b directory 2 y", "");
+  expect(found(text)).toEqual([]);
+  expect(found(text.replace("a,b accept 2 p2", "a,b accept 2 other"))).toEqual(["M3"]);
+});
+
 test("M3: two primaries, and two clusters founded, are seen", () => {
   expect(found(`${CHAIN}\n c accept 2 p2c\n c cluster 2 c : p2c`)).toEqual(["M2", "M3"]);
   expect(found("a,b,c cluster 1 a b c : p1\n d,e cluster 1 d e : q1")).toEqual(["M2", "M3"]);

@@ -5,6 +5,7 @@
  * less was installed too, and a quorum of its acceptors accepted exactly this proposal for this number. What the later
  * view's members look like does not matter, so {a, b} may shrink to {b} when both accepted (rule A5). Two primaries show
  * themselves as two proposals installed under one number; the first view has nobody to accept it and so must be unique.
+ * An acceptor with a disk is its disk: whoever runs on it later accepts in its place (rule A1).
  */
 import type { NodeId } from "../../protocol/view.ts";
 import { CLUSTER, type Delivery, type EventOf, type Member, NEVER, type Run, type Stay, type ViewRun } from "./run.ts";
@@ -106,17 +107,23 @@ function checkPrimaryPartition(run: Run): Violation[] {
   return found.violations;
 }
 
-/** The nodes that accepted a proposal, by the proposal's number and digest. */
-function acceptersByProposal(run: Run): ReadonlyMap<string, ReadonlySet<NodeId>> {
-  const accepters = new Map<string, Set<NodeId>>();
+/** The acceptors that accepted a proposal, by the proposal's number and digest. */
+function acceptersByProposal(run: Run): ReadonlyMap<string, ReadonlySet<string>> {
+  const accepters = new Map<string, Set<string>>();
   for (const index of run.accepts) {
     const event = run.history[index] as EventOf<"accept">;
     const key = `${event.number} ${event.proposal}`;
-    const nodes = accepters.get(key);
-    if (nodes === undefined) accepters.set(key, new Set([event.node]));
-    else nodes.add(event.node);
+    const acceptor = acceptorOf(run, event.node);
+    const acceptors = accepters.get(key);
+    if (acceptors === undefined) accepters.set(key, new Set([acceptor]));
+    else acceptors.add(acceptor);
   }
   return accepters;
+}
+
+/** A1: what remembers the promises of a node: its disk, or itself. */
+function acceptorOf(run: Run, id: NodeId): string {
+  return run.nodes.get(id)?.disk ?? id;
 }
 
 function checkFounding(run: Run, view: ViewRun, found: Findings): void {
@@ -132,22 +139,25 @@ function checkSuccession(
   run: Run,
   view: ViewRun,
   earlier: ViewRun | undefined,
-  accepted: ReadonlyMap<string, ReadonlySet<NodeId>>,
+  accepted: ReadonlyMap<string, ReadonlySet<string>>,
   found: Findings,
 ): void {
   const judged = new Set<string | undefined>();
-  for (const stay of view.stays) {
-    const event = installOf(run, stay);
+  for (const index of [...view.stays.map(({ installedAt }) => installedAt), ...view.adoptedAt]) {
+    const event = run.history[index] as EventOf<"install" | "adopt">;
     if (judged.has(event.proposal)) continue;
     judged.add(event.proposal);
     const accepters = accepted.get(`${event.number} ${event.proposal}`);
     if (earlier === undefined || earlier.installedAt === NEVER) {
-      found.add(stay.installedAt, `nobody installed the predecessor of ${view}`, event.node, CLUSTER);
-    } else if (event.proposal === undefined || !isQuorum(earlier, (id) => accepters?.has(id) ?? false)) {
+      found.add(index, `nobody installed the predecessor of ${view}`, event.node, CLUSTER);
+    } else if (
+      event.proposal === undefined ||
+      !isQuorum(earlier, (id) => accepters?.has(acceptorOf(run, id)) ?? false)
+    ) {
       const proposal = event.proposal ?? "without a proposal";
       const who = accepters === undefined ? "nobody" : [...accepters].join(" ");
       found.add(
-        stay.installedAt,
+        index,
         `${view} (${proposal}) was accepted by ${who}, no quorum of {${earlier.members.join(" ")}} of ${earlier}`,
         event.node,
         CLUSTER,

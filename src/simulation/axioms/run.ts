@@ -22,6 +22,8 @@ export class NodeRun {
   readonly index: number;
   readonly members = new Map<string, Member>();
   readonly flushes = new Map<string, Flush>();
+  /** What it remembers outlives it, if it has a disk. */
+  disk: string | undefined;
   /** When it crashed or closed. */
   stoppedAt = NEVER;
   excludedAt = NEVER;
@@ -70,6 +72,8 @@ export class ViewRun {
   votes: readonly number[] | undefined;
   proposal: string | undefined;
   installedAt = NEVER;
+  /** When acceptors went on in it on their disks; of a cluster view. */
+  readonly adoptedAt: number[] = [];
   /** Everybody's stays in this view, in the order of the history. */
   readonly stays: Stay[] = [];
   readonly streams: Stream[] = [];

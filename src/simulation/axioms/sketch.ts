@@ -4,13 +4,14 @@
  * ```
  * a,b cluster 1 a b : p1        the cluster view 1 with acceptors a and b, installed by a, then by b
  * a accept 2 p2
+ * a adopt 2 a b : p2            with its disk as an acceptor, but not with this incarnation
  * a,b install 1 a b             view 1 of the group g
  * a send m1 total               in the sender's present view
  * a,b deliver m1                all else is taken from its send
  * a flush f1 / held f1 / rejected f1 / abandoned f1
  * a query q1 2 total            also its send, with audience=b+c to them only;  a reply q1 b value;  a done q1 complete
  * a state 1 x / loaded 1 x      the digest x for view 1
- * a directory 1 x;  a start, crash, close, exclude, blocked, unblocked;  a end left
+ * a directory 1 x;  a start (with disk=d), crash, close, exclude, blocked, unblocked;  a end left
  * ```
  *
  * Words with `=` override what would be taken: `b deliver m1 view=2 sender=c flavour=fifo group=h`. Text after `--` is a
@@ -84,7 +85,10 @@ function eventsOf(
   const base = { at, node, group };
   const view = Number(overrides.get("view") ?? views.get(`${node} ${group}`));
   switch (verb) {
-    case "start":
+    case "start": {
+      const disk = overrides.get("disk");
+      return [disk === undefined ? { kind: "start", at, node } : { kind: "start", at, node, disk }];
+    }
     case "crash":
     case "close":
     case "exclude":
@@ -100,6 +104,14 @@ function eventsOf(
       const nodes = overrides.get("nodes")?.split("+").map(idOf) ?? members;
       const install = { kind: "install", at, node, group: "", number: Number(number), members, nodes } as const;
       return [colon === -1 ? install : { ...install, proposal: word(colon + 2) }];
+    }
+    case "adopt": {
+      const [number, ...names] = step.words;
+      const colon = names.indexOf(":");
+      const members = names.slice(0, colon).map(idOf);
+      return [
+        { kind: "adopt", at, node, number: Number(number), members, nodes: members, proposal: names[colon + 1] ?? "" },
+      ];
     }
     case "install":
       return [{ kind: "install", ...base, number: Number(word(0)), members: step.words.slice(1).map(idOf) }];
