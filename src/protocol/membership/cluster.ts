@@ -406,6 +406,10 @@ export class Cluster implements SuccessionHost {
     return this.#succession.epoch;
   }
 
+  get #isOver(): boolean {
+    return this.#status === "excluded" || this.#status === "closed";
+  }
+
   /** Of the view in place; 0 before the first. */
   get #number(): number {
     return this.view?.number ?? 0;
@@ -438,7 +442,7 @@ export class Cluster implements SuccessionHost {
   }
 
   #askToJoin(): void {
-    if (!this.#leaving) this.#joining?.ask(this.#left?.number ?? 0);
+    if (!this.#leaving && !this.#isOver) this.#joining?.ask(this.#left?.number ?? 0);
   }
 
   #joinWanted(node: NodeRecord, linked: readonly NodeId[], left: number): void {
@@ -465,6 +469,8 @@ export class Cluster implements SuccessionHost {
   #install(decided: Proposal, snapshot: Uint8Array | undefined): void {
     const { view } = decided;
     const { self, journal } = this.#options;
+    // What was sent before the cluster went on without it may come after the word that it did.
+    if (this.#isOver) return;
     const seat = view.nodes.find(({ disk }) => disk !== "" && disk === self.disk);
     if (this.view !== undefined || seat === undefined || isNodeOf(view, self.id)) {
       this.#succession.install(decided, snapshot);
@@ -501,7 +507,7 @@ export class Cluster implements SuccessionHost {
   }
 
   #end(status: "excluded" | "closed", why?: string): void {
-    if (this.#status === "excluded" || this.#status === "closed") return;
+    if (this.#isOver) return;
     this.#succession.stop();
     this.#recovered = undefined;
     const detail = status === "closed" ? "left the cluster" : "the cluster goes on without this node";
@@ -513,6 +519,11 @@ export class Cluster implements SuccessionHost {
   #heartbeatTargets(): NodeId[] {
     const { view } = this;
     if (view === undefined) return [];
+    // Who is cut off may find those that have gone on among nodes that it was never in a view with.
+    if (this.#status === "blocked")
+      return [...new Set([...view.nodes.map(({ id }) => id), ...this.#linked.keys()])].filter(
+        (id) => id !== this.#self,
+      );
     const isAcceptor = this.#succession.agreement !== undefined;
     const targets = isAcceptor ? view.nodes.map(({ id }) => id) : view.acceptors;
     return targets.filter((id) => id !== this.#self);
@@ -550,7 +561,7 @@ export class Cluster implements SuccessionHost {
   /** C10: who has not been answered by a quorum of the directory for the lease time stops serving. */
   #checkLease(): void {
     const { view } = this;
-    if (view === undefined || this.#status === "excluded" || this.#status === "closed") return;
+    if (view === undefined || this.#isOver) return;
     if (this.#lease.holds(view, this.#now)) {
       if (this.#status === "blocked") this.#setStatus("primary", `view ${view.number}`);
     } else if (this.#status === "primary") {
