@@ -11,11 +11,17 @@ export interface Remains {
   readonly from: number;
   /** The checkpoint: the view at whose start the state was taken, and the position of its first piece. */
   readonly checkpoint: { readonly view: number; readonly at: number } | undefined;
+  /** Why the group cannot be had from this log, if it cannot. */
+  readonly flaw?: string;
 }
+
+const DAMAGED = "a part of the log is not intact";
 
 /** What has been found of one group. */
 interface Trail {
   readonly name: string;
+  /** Its first epoch here was the first of this membership: nothing lies before it. */
+  readonly isFromStart: boolean;
   /** Where epochs began, by number. */
   readonly began: Map<number, number>;
   complete: { readonly view: number; readonly at: number } | undefined;
@@ -24,6 +30,8 @@ interface Trail {
 
 export class GroupsMemory {
   readonly #trails = new Map<number, Trail>();
+  /** Behind the last record that is not intact. */
+  #missedTo = 0;
 
   /** The log's next record, and its position. */
   add(position: number, record: JournalRecord): void {
@@ -31,12 +39,20 @@ export class GroupsMemory {
     else if (record.kind === "checkpoint") this.#piece(position, record);
   }
 
-  /** The groups whose state can be had from the log. */
+  /** The records before this position, back to the one that was added last, are not intact. */
+  missed(to: number): void {
+    this.#missedTo = to;
+  }
+
+  /** The groups of which something is in the log. Whatever is missing may have been theirs. */
   remains(): Map<number, Remains> {
     const found = new Map<number, Remains>();
-    for (const [group, { name, began, complete }] of this.#trails) {
-      const from = complete === undefined ? Math.min(...began.values()) : began.get(complete.view);
-      if (from !== undefined) found.set(group, { group, name, from, checkpoint: complete });
+    for (const [group, { name, isFromStart, began, complete }] of this.#trails) {
+      const first = complete === undefined ? Math.min(...began.values()) : began.get(complete.view);
+      const isWhole = first !== undefined && first >= this.#missedTo && (isFromStart || complete !== undefined);
+      const from = first ?? Math.min(...began.values());
+      const remains = { group, name, from, checkpoint: complete };
+      found.set(group, isWhole ? remains : { ...remains, flaw: DAMAGED });
     }
     return found;
   }
@@ -45,7 +61,9 @@ export class GroupsMemory {
     const before = this.#trails.get(group);
     // From nowhere: another membership, which has or gets its state from elsewhere.
     const trail =
-      from === 0 || before === undefined ? { name, began: new Map(), complete: undefined, open: undefined } : before;
+      from === 0 || before === undefined
+        ? { name, isFromStart: from === 0, began: new Map(), complete: undefined, open: undefined }
+        : before;
     trail.began.set(view.number, position);
     this.#trails.set(group, trail);
   }

@@ -29,6 +29,8 @@ const controlRecord = union({
   cut: { group: u32, ballot: u32, from: u32, to: u32, cut: row },
   /** A piece of the state at the start of a view. */
   checkpoint: { group: u32, view: u32, index: u32, chunk: bytes(CHUNK_BYTES_MAX), last: flag },
+  /** The first record: from now on this disk has its id, by which others may know it. */
+  minted: { disk: text(16) },
 });
 
 /** `packet`: one that the node holds, its own or received; its header says of which group, epoch and sender. */

@@ -47,6 +47,8 @@ class Host implements MemberHost {
     this.asked.push(`synced ${target}`);
   }
 
+  reportUnrecoverable(): void {}
+
   requestRenewal(_group: number, target: number): void {
     this.asked.push(`renew ${target}`);
   }

@@ -50,6 +50,8 @@ export interface MemberHost {
   /** The state is here: the directory is to know. */
   reportSynced(group: number, target: number): void;
   requestLeave(group: number): void;
+  /** This node's disk cannot bring the group back. */
+  reportUnrecoverable(group: number): void;
   /** The group is to begin another epoch after view `target`. */
   requestRenewal(group: number, target: number): void;
   /** The directory is to exclude these members of the group's view `target`. */
@@ -275,8 +277,8 @@ export class Member implements FlushHost {
     this.journal.after(() => this.#host.reportSynced(this.group, since));
   }
 
-  /** The next records of this node's log, and the position behind them, or undefined at the end. */
-  recalled(records: readonly JournalRecord[], next: number | undefined): void {
+  /** The next records of this node's log, and the position behind them, or why there is none. */
+  recalled(records: readonly JournalRecord[], next: number | "end" | "damaged"): void {
     this.#recovery?.recalled(records, next);
   }
 
@@ -381,7 +383,7 @@ export class Member implements FlushHost {
       if (end === undefined) {
         // Another keeper may still have it.
         this.#leaving = "asked";
-        this.#host.requestLeave(this.group);
+        this.#host.reportUnrecoverable(this.group);
         return;
       }
       this.#recovery = undefined;

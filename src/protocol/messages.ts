@@ -46,6 +46,7 @@ export const directoryCommand = union({
   renew: { group: u32, target: u32 },
   // In place of a join, by the node that leads: its application does not let the requester in.
   refuse: { names: list(text(256), 1024) },
+  unrecoverable: { group: u32 },
 });
 export type DirectoryCommand = Laid<typeof directoryCommand>;
 

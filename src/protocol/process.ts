@@ -77,6 +77,7 @@ export class Process implements ClusterHost, MemberHost {
     const { log } = options;
     this.#journal = log === undefined ? undefined : new DurableJournal(effects, log.next, needsOf(log));
     const journal = this.#journal ?? VOLATILE;
+    if (log?.next === 0) journal.write({ kind: "minted", disk: options.self.disk });
     this.#remains = new Map(log?.groups);
     this.#cluster = new Cluster({ ...options, journal, memory: log?.cluster }, effects, this, now);
   }
@@ -212,8 +213,8 @@ export class Process implements ClusterHost, MemberHost {
     for (const member of this.#members.values()) if (member.journal.durable) this.#touched.add(member);
   }
 
-  /** The records that a `recall` has asked for, and the position behind them, or undefined at the end. */
-  recalled(group: number, records: readonly JournalRecord[], next: number | undefined): void {
+  /** The records that a `recall` has asked for, and the position behind them, or why there is none. */
+  recalled(group: number, records: readonly JournalRecord[], next: number | "end" | "damaged"): void {
     this.member(group)?.recalled(records, next);
   }
 
@@ -311,6 +312,10 @@ export class Process implements ClusterHost, MemberHost {
     this.#cluster.request({ kind: "leave", groups: [group] });
   }
 
+  reportUnrecoverable(group: number): void {
+    this.#cluster.request({ kind: "unrecoverable", group });
+  }
+
   requestRenewal(group: number, target: number): void {
     this.#cluster.request({ kind: "renew", group, target });
   }
@@ -378,7 +383,7 @@ export class Process implements ClusterHost, MemberHost {
     }
   }
 
-  #enter({ id: group, name, number: admitted, durable }: DirectoryGroup, creates: boolean): void {
+  #enter({ id: group, name, number: admitted, durable, since }: DirectoryGroup, creates: boolean): void {
     const { bounds, timing, recordsHistory, self } = this.#options;
     const journal: Journal = durable ? (this.#journal ?? VOLATILE) : VOLATILE;
     const mintSecret = this.#secure.has(name) ? this.#options.mintSecret : undefined;
@@ -390,8 +395,9 @@ export class Process implements ClusterHost, MemberHost {
     );
     this.#members.set(group, member);
     this.#effects.perform({ kind: "entered", group, name });
-    const remains = this.#remains.get(group);
-    if (creates && remains !== undefined) member.recover(remains);
+    const flaw = "its records are missing";
+    const remains = this.#remains.get(group) ?? { group, name, from: 0, checkpoint: undefined, flaw };
+    if (creates && durable && since > 1) member.recover(remains);
     if (this.#cluster.status === "blocked") member.setBlocked(true);
     if (this.#closing) member.leave();
   }

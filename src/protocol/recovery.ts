@@ -20,11 +20,15 @@ export class Recovery implements ReplayHost {
 
   /** `done` is called when the application has seen it all; without an end if the group cannot be had from the log. */
   constructor(remains: Remains, effects: Effects, done: (end: ReplayEnd | undefined) => void) {
-    const { group, checkpoint, from } = remains;
+    const { group, checkpoint, from, flaw } = remains;
     this.#remains = remains;
     this.#effects = effects;
     this.#done = done;
     this.#replay = new Replay(group, checkpoint?.view ?? 0, this);
+    if (flaw !== undefined) {
+      this.#fail(flaw);
+      return;
+    }
     if (checkpoint !== undefined) {
       this.#phase = "checkpoint";
       effects.perform({ kind: "load", group, since: checkpoint.view });
@@ -32,15 +36,19 @@ export class Recovery implements ReplayHost {
     this.#recall(checkpoint?.at ?? from);
   }
 
-  /** The records that were asked for, and the position behind them; undefined when there are no more. */
-  recalled(records: readonly JournalRecord[], next: number | undefined): void {
+  /** The records that were asked for, and the position behind them; or that there are no more, or that some are not intact. */
+  recalled(records: readonly JournalRecord[], next: number | "end" | "damaged"): void {
+    if (this.#phase !== "over" && next === "damaged") {
+      this.#fail("a part of the log is not intact");
+      return;
+    }
     if (this.#phase === "checkpoint" && this.#pieces(records)) {
       this.#phase = "loading";
       return;
     }
     if (this.#phase === "records") for (const record of records) this.#replay.add(record);
     else if (this.#phase !== "checkpoint") return;
-    if (next !== undefined && this.#replay.flaw === undefined) this.#recall(next);
+    if (typeof next === "number" && this.#replay.flaw === undefined) this.#recall(next);
     else this.#end();
   }
 
@@ -80,11 +88,19 @@ export class Recovery implements ReplayHost {
   }
 
   #end(): void {
-    const { group } = this.#remains;
     const end = this.#replay.end();
     const detail = this.#phase === "checkpoint" ? "a part of its checkpoint is missing" : this.#replay.flaw;
+    if (detail !== undefined) {
+      this.#fail(detail);
+      return;
+    }
     this.#phase = "over";
-    if (detail !== undefined) this.#effects.perform({ kind: "unrecoverable", group, detail });
-    this.#done(detail === undefined ? end : undefined);
+    this.#done(end);
+  }
+
+  #fail(detail: string): void {
+    this.#phase = "over";
+    this.#effects.perform({ kind: "unrecoverable", group: this.#remains.group, detail });
+    this.#done(undefined);
   }
 }

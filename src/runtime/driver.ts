@@ -520,7 +520,9 @@ export class Driver implements NetworkSink, GateHost {
       if (record !== undefined && groupOf(record) === group) records.push(record);
       if (bytes >= RECALL_BYTES) break;
     }
-    this.#process.recalled(group, records, next === from || next >= (log?.durable ?? 0) ? undefined : next);
+    const isEnd = next >= (log?.durable ?? 0);
+    // What was intact when the log was opened may not be any more.
+    this.#process.recalled(group, records, isEnd ? "end" : next === from ? "damaged" : next);
   }
 
   #link(peer: NodeRecord): void {
@@ -585,13 +587,19 @@ function memoryOf(log: Log): {
   const cluster = new ClusterMemory();
   const groups = new GroupsMemory();
   let position = log.floor;
-  for (const frame of log.read(position)) {
-    const record = parseRecord(frame);
-    if (record !== undefined) {
-      cluster.add(position, record);
-      groups.add(position, record);
+  for (const damage of [...log.damage, undefined]) {
+    for (const frame of log.read(position, damage?.from)) {
+      const record = parseRecord(frame);
+      if (record !== undefined) {
+        cluster.add(position, record);
+        groups.add(position, record);
+      }
+      position++;
     }
-    position++;
+    if (damage === undefined) break;
+    cluster.missed();
+    groups.missed(damage.to);
+    position = damage.to;
   }
   return { next: log.next, cluster, groups: groups.remains() };
 }

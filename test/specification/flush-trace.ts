@@ -54,6 +54,7 @@ class Station {
       requestExclusion: () => {},
       reportSlow: () => {},
       requestRenewal: () => {},
+      reportUnrecoverable: () => {},
       nextQuery: () => 0,
       nextRaw: () => 0,
     };

@@ -69,6 +69,8 @@ export class Cluster implements SuccessionHost {
   #now: number;
   readonly #linked = new Map<NodeId, NodeRecord>();
   #leaving = false;
+  /** The id of this node's disk is on it: an acceptor that comes back is known by it. */
+  #isMinted = false;
   /** When to stop waiting for the others to take over. */
   #leaveUntil = 0;
   /** What came for a view that is not installed here yet. */
@@ -94,7 +96,11 @@ export class Cluster implements SuccessionHost {
     // A namesake that has just died is found out within the failure time; then the name is free.
     const patienceMs = failureTimeoutMs * 1.5;
     this.#joining = new Joining({ self, patienceMs, mintCluster, journal, memory }, this.#linked, effects);
-    this.#left = memory?.installed?.decided.view;
+    // Of a disk with damage in the cluster's records the vote is lost, and with it the view that it could have gone on from.
+    this.#left = memory?.isWhole === true ? memory.installed?.decided.view : undefined;
+    journal.after(() => {
+      this.#isMinted = true;
+    });
   }
 
   get status(): ClusterStatus {
@@ -111,7 +117,7 @@ export class Cluster implements SuccessionHost {
 
   /** The id of the cluster that this node is in, or that its disk has been in; "" for none. */
   get cluster(): string {
-    return this.view?.cluster ?? this.#left?.cluster ?? "";
+    return this.view?.cluster ?? this.#left?.cluster ?? this.#options.memory?.cluster ?? "";
   }
 
   /** A8: whether this node's disk has taken part in founding a cluster: it founds no other. */
@@ -121,7 +127,8 @@ export class Cluster implements SuccessionHost {
 
   /** Where others of the last view that the disk remembers may be found. */
   get rememberedAddresses(): readonly string[] {
-    return this.#left?.nodes.map(({ address }) => address) ?? [];
+    const view = this.#left ?? this.#options.memory?.installed?.decided.view;
+    return view?.nodes.map(({ address }) => address) ?? [];
   }
 
   /** The acceptors without whom the cluster that this node has been in cannot go on. */
@@ -168,14 +175,18 @@ export class Cluster implements SuccessionHost {
 
   /** Founds a cluster with the other founders, as soon as all are there. */
   foundWith(addresses: readonly string[]): void {
-    if (this.#left === undefined) this.#found(this.#joining?.foundWith(addresses));
+    if (this.#left === undefined && this.#isWhole) this.#found(this.#joining?.foundWith(addresses));
   }
 
   /** Takes up what this node's disk remembers: it votes on the successor of the view that it was left in (E2). */
   recover(): void {
     const { memory } = this.#options;
-    if (this.view !== undefined || this.#recovered !== undefined || memory?.installed === undefined) return;
-    this.#revive(memory.installed, memory.pledge, memory.packets);
+    if (this.view !== undefined || this.#recovered !== undefined || memory === undefined) return;
+    if (!memory.isWhole) {
+      // A1: who may have forgotten a promise does not answer for it, and comes in like any other.
+      const detail = { consequence: "this node's vote in the cluster's last view is lost" };
+      this.#effects.perform({ kind: "notice", what: "the disk is damaged", detail });
+    } else if (memory.installed !== undefined) this.#revive(memory.installed, memory.pledge, memory.packets);
   }
 
   /** Orders a command; it is executed once, wherever the leadership goes meanwhile. Returns the request's number. */
@@ -281,7 +292,7 @@ export class Cluster implements SuccessionHost {
         break;
       }
       case "foundingCall":
-        if (this.#joining === undefined || this.#left !== undefined)
+        if (this.#joining === undefined || this.#left !== undefined || !this.#isWhole)
           this.#effects.send(from, { kind: "foundingVote", fresh: false });
         else this.#joining.receive(from, message);
         break;
@@ -406,6 +417,11 @@ export class Cluster implements SuccessionHost {
     return this.#succession.epoch;
   }
 
+  /** Whether the node's disk has all that it was told of the cluster, or there is none. */
+  get #isWhole(): boolean {
+    return this.#options.memory?.isWhole !== false;
+  }
+
   get #isOver(): boolean {
     return this.#status === "excluded" || this.#status === "closed";
   }
@@ -442,7 +458,7 @@ export class Cluster implements SuccessionHost {
   }
 
   #askToJoin(): void {
-    if (!this.#leaving && !this.#isOver) this.#joining?.ask(this.#left?.number ?? 0);
+    if (this.#isMinted && !this.#leaving && !this.#isOver) this.#joining?.ask(this.#left?.number ?? 0);
   }
 
   #joinWanted(node: NodeRecord, linked: readonly NodeId[], left: number): void {
@@ -476,6 +492,7 @@ export class Cluster implements SuccessionHost {
       this.#succession.install(decided, snapshot);
       return;
     }
+    if (!this.#isWhole) return;
     const isNew = view.number > (this.#left?.number ?? 0) && (this.cluster === "" || this.cluster === view.cluster);
     if (!isNew || snapshot === undefined || !view.acceptors.includes(seat.id) || !this.accepts(view)) return;
     const installation = { decided, snapshot };

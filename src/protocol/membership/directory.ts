@@ -45,6 +45,8 @@ export interface DirectoryGroup {
    * each of these disks has all that was ever safe (C10, E3).
    */
   keepers: readonly Keeper[];
+  /** While a keeper brings the group back: the others, who are asked if its disk turns out not to be able to. */
+  reserve: readonly Keeper[];
   /** The operations that the members' definitions have, and those of keepers (C14). */
   versions: readonly Version[];
   /** Members of this target that others find too slow, and who does. */
@@ -89,6 +91,8 @@ export interface DirectoryOutcome {
   readonly refusals: readonly (JoinRefusal | Awaiting)[];
 }
 
+const keeper = record({ node: nodeId, disk: text(16) });
+
 const snapshotLayout = record({
   index: varint,
   nextGroup: u32,
@@ -104,7 +108,8 @@ const snapshotLayout = record({
       members: nodeIds,
       synced: nodeIds,
       since: u32,
-      keepers: list(record({ node: nodeId, disk: text(16) }), NODES_MAX),
+      keepers: list(keeper, NODES_MAX),
+      reserve: list(keeper, NODES_MAX),
       versions: list(record({ operations: operationCodes, members: nodeIds }), 2 * NODES_MAX),
       slow: list(record({ member: nodeId, by: nodeIds }), NODES_MAX),
     }),
@@ -247,6 +252,7 @@ export class Directory {
         if (group?.status !== "live" || !group.members.includes(node) || group.synced.includes(node)) return [];
         group.synced = [...group.synced, node];
         if (group.durable) group.keepers = [...group.keepers, { node, disk: nodes.diskOf(node) ?? "" }];
+        group.reserve = [];
         return [];
       }
       case "slow": {
@@ -273,6 +279,9 @@ export class Directory {
         }
         return [];
       }
+      case "unrecoverable":
+        this.#giveBack(node, command.group);
+        return [];
     }
   }
 
@@ -331,6 +340,7 @@ export class Directory {
       group.status = "live";
       group.members = sole;
       group.synced = sole;
+      group.reserve = group.keepers.filter(({ disk }) => disk !== nodes.diskOf(node));
       group.keepers = keepers;
       group.versions = versions;
       group.number++;
@@ -350,6 +360,7 @@ export class Directory {
       synced: sole,
       since: 1,
       keepers,
+      reserve: [],
       versions,
       slow: [],
     };
@@ -385,6 +396,19 @@ export class Directory {
     // C9: joiners without the state do not continue a group. A group in memory that all left in good order simply ends.
     if (members.length === 0 && !byFailure && !group.durable) this.#remove(group);
     else group.status = "lost";
+  }
+
+  /** The keeper that was to bring the group back has found that it cannot; nobody has gone on from its state. */
+  #giveBack(node: NodeId, id: number): void {
+    const group = this.#groups.get(id);
+    if (group?.status !== "live" || group.synced.join() !== node) return;
+    group.status = "lost";
+    group.members = [];
+    group.synced = [];
+    group.slow = [];
+    group.number++;
+    if (group.reserve.length > 0) group.keepers = group.reserve;
+    group.reserve = [];
   }
 
   /**

@@ -27,6 +27,7 @@ export class ClusterMemory {
   #packets: Packet[] = [];
   #coordinator: string | undefined;
   #from: number | undefined;
+  #isWhole = true;
 
   /** The log's next record, and its position. */
   add(position: number, record: JournalRecord): void {
@@ -37,6 +38,7 @@ export class ClusterMemory {
         this.#from ??= position;
         break;
       case "view":
+        this.#isWhole = true;
         this.#installed = { decided: record.decided, snapshot: record.snapshot };
         this.#pledge = NO_PLEDGE;
         this.#packets = [];
@@ -54,6 +56,16 @@ export class ClusterMemory {
         if (record.packet.group === 0 && record.packet.epoch === number) this.#packets.push(record.packet);
         break;
     }
+  }
+
+  /** Records that are not intact lie here: whatever was promised since the last view may be among them. */
+  missed(): void {
+    this.#isWhole = false;
+  }
+
+  /** Whether all that was written since the last view is here. */
+  get isWhole(): boolean {
+    return this.#isWhole;
   }
 
   /** The last view; undefined when this disk has been in none. */
@@ -78,7 +90,7 @@ export class ClusterMemory {
 
   /** Whether this disk has taken part in founding a cluster, or been in one: it is never founded again from it (A8). */
   get isUsed(): boolean {
-    return this.#installed !== undefined || this.#coordinator !== undefined;
+    return this.#installed !== undefined || this.#coordinator !== undefined || !this.#isWhole;
   }
 
   /** The id of the cluster; "" for none. */
