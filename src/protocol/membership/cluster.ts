@@ -558,7 +558,11 @@ export class Cluster implements SuccessionHost {
 
   #heartbeat(from: NodeId, heartbeat: Extract<Message, { kind: "heartbeat" }>): void {
     const { view } = this;
-    if (view === undefined) return;
+    if (view === undefined) {
+      // Somebody who has lived on may be in an earlier view.
+      this.#recovered?.receive(from, heartbeat, this.#now);
+      return;
+    }
     if (heartbeat.view < view.number) {
       this.#succession.sendInstalled(from);
       return;
