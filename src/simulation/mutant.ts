@@ -12,6 +12,8 @@ export interface Mutant<P extends string = Property | "M5" | "assert"> {
   /** What to change; it is there exactly once. */
   readonly find: string;
   readonly replace: string;
+  /** It shows only on disks. */
+  readonly durable?: boolean;
   /** What the code does wrong, and what comes of it. */
   readonly why: string;
   /** The transcript that shows it, if so much must come together that random runs hardly ever do. */

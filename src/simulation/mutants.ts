@@ -3,6 +3,7 @@
  * wrong. A mutant is a change of one place in the compiled code, so that production code knows nothing of it; a test
  * sees to it that each place is still there. `mutation.ts` plants them.
  */
+import { durableMutants } from "./durable-mutants.ts";
 import { membershipMutants } from "./membership-mutants.ts";
 import type { Mutant } from "./mutant.ts";
 import { rawMutants } from "./raw-mutants.ts";
@@ -487,5 +488,6 @@ export function listMutants(): readonly Mutant[] {
     ...multicastMutants,
     ...rawMutants,
     ...serviceMutants,
+    ...durableMutants,
   ];
 }

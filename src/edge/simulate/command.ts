@@ -4,7 +4,7 @@
  */
 import { availableParallelism } from "node:os";
 import { type Command, Option } from "commander";
-import { FAULT_KINDS, type FaultKind } from "../../simulation/faults.ts";
+import { DISK_FAULT_KINDS, FAULT_KINDS, type FaultKind } from "../../simulation/faults.ts";
 import { listMutants, type Mutant } from "../../simulation/mutants.ts";
 import { EXIT, type Exit, exitHelp } from "../exit.ts";
 import { badOption, wholeNumber, wordList } from "../options.ts";
@@ -24,6 +24,7 @@ interface Options {
   readonly faults?: readonly FaultKind[];
   readonly faultsEvery?: number;
   readonly updates?: number;
+  readonly durable?: boolean;
   readonly mutant?: string;
   readonly listMutants?: boolean;
   readonly jobs: number;
@@ -55,7 +56,12 @@ export function addSimulate(program: Command): void {
       wholeNumber("--duration", 100, 86_400_000),
       12_000,
     )
-    .option("--faults <list>", `these only, or none: ${FAULT_KINDS.join(", ")}`, wordList("--faults", FAULT_KINDS))
+    .option("--durable", "nodes have disks, groups are durable, and everything may fail at once, disks too")
+    .option(
+      "--faults <list>",
+      `these only, or none: ${FAULT_KINDS.join(", ")}; with --durable also ${DISK_FAULT_KINDS.join(", ")}`,
+      wordList("--faults", [...FAULT_KINDS, ...DISK_FAULT_KINDS]),
+    )
     .option("--faults-every <ms>", "on average", wholeNumber("--faults-every", 10, 86_400_000))
     .option("--updates <count>", "that each member sends in a minute, on average", wholeNumber("--updates", 1, 60_000))
     .option("--mutant <name>", "plant this bug, and stop as soon as a run shows it")
@@ -106,6 +112,7 @@ async function simulate(options: Options): Promise<Exit> {
       simulation: {
         members: options.members,
         durationMs: options.duration,
+        ...(options.durable === true || mutant?.durable === true ? { durable: true } : {}),
         ...(options.faults === undefined ? {} : { faults: options.faults }),
         ...(options.faultsEvery === undefined ? {} : { faultsEveryMs: options.faultsEvery }),
         ...(options.updates === undefined ? {} : { updatesPerSecond: options.updates / 60 }),
@@ -163,10 +170,11 @@ function progressOf({ seeds, simulatedMs, violations }: Summary, wanted: number)
 }
 
 /** What to type to run a seed again, up to the seed. */
-function commandOf({ members, duration, faults, faultsEvery, updates, mutant }: Options): string {
+function commandOf({ members, duration, durable, faults, faultsEvery, updates, mutant }: Options): string {
   const parts = ["coterie simulate"];
   if (members !== 5) parts.push(`--members ${members}`);
   if (duration !== 12_000) parts.push(`--duration ${duration}`);
+  if (durable === true) parts.push("--durable");
   if (faults !== undefined) parts.push(`--faults ${faults.length === 0 ? "none" : faults.join(",")}`);
   if (faultsEvery !== undefined) parts.push(`--faults-every ${faultsEvery}`);
   if (updates !== undefined) parts.push(`--updates ${updates}`);
