@@ -19,7 +19,7 @@ import {
   Directory,
   type DirectoryGroup,
   type DirectoryOutcome,
-  isKeeper,
+  isKept,
 } from "./membership/directory.ts";
 import type { ClusterMemory } from "./membership/memory.ts";
 import type { Verify } from "./membership/proof.ts";
@@ -40,7 +40,13 @@ export interface ProcessOptions {
   readonly verify: Verify;
   /** Of a node with a data directory: the position of its log's next record, and what is there of cluster and groups. */
   readonly log?:
-    | { readonly next: number; readonly cluster: ClusterMemory; readonly groups: ReadonlyMap<number, Remains> }
+    | {
+        readonly next: number;
+        readonly cluster: ClusterMemory;
+        readonly groups: ReadonlyMap<number, Remains>;
+        /** Whether all that is needed of it is intact. */
+        readonly isWhole: boolean;
+      }
     | undefined;
   /** Whether effects that only histories need are recorded. */
   readonly recordsHistory: boolean;
@@ -376,7 +382,7 @@ export class Process implements ClusterHost, MemberHost {
   #forgetRemains(): void {
     for (const group of this.#remains.keys()) {
       const known = this.#cluster.directory.group(group);
-      if (known !== undefined && isKeeper(known, this.self.disk)) continue;
+      if (known !== undefined && isKept(known, this.self.disk)) continue;
       // Who is a member needs the log from where its own records begin, and says so.
       this.#remains.delete(group);
       if (!this.#members.has(group)) this.#journal?.need(group, Number.POSITIVE_INFINITY);
@@ -395,9 +401,11 @@ export class Process implements ClusterHost, MemberHost {
     );
     this.#members.set(group, member);
     this.#effects.perform({ kind: "entered", group, name });
-    const flaw = "its records are missing";
-    const remains = this.#remains.get(group) ?? { group, name, from: 0, checkpoint: undefined, flaw };
-    if (creates && durable && since > 1) member.recover(remains);
+    // Of a log that is whole, nothing is missing: the group ended before it had begun anything.
+    const isMissing = durable && since > 1 && this.#options.log?.isWhole === false;
+    const nothing = { group, name, from: 0, checkpoint: undefined, flaw: "its records are missing" };
+    const remains = this.#remains.get(group) ?? (isMissing ? nothing : undefined);
+    if (creates && remains !== undefined) member.recover(remains);
     if (this.#cluster.status === "blocked") member.setBlocked(true);
     if (this.#closing) member.leave();
   }

@@ -583,6 +583,7 @@ function memoryOf(log: Log): {
   readonly next: number;
   readonly cluster: ClusterMemory;
   readonly groups: ReadonlyMap<number, Remains>;
+  readonly isWhole: boolean;
 } {
   const cluster = new ClusterMemory();
   const groups = new GroupsMemory();
@@ -601,7 +602,7 @@ function memoryOf(log: Log): {
     groups.missed(damage.to);
     position = damage.to;
   }
-  return { next: log.next, cluster, groups: groups.remains() };
+  return { next: log.next, cluster, groups: groups.remains(), isWhole: log.damage.length === 0 };
 }
 
 function hex(word: number): string {

@@ -446,9 +446,9 @@ function awaiting({ name, keepers }: DirectoryGroup): Awaiting {
   return { code: "group-awaited", name, keepers: keepers.map(({ node }) => node) };
 }
 
-/** Whether the disk has all that was ever safe in the group. */
-export function isKeeper(group: DirectoryGroup, disk: string | undefined): boolean {
-  return keeperOn(group, disk) !== undefined;
+/** Whether the group may be needed from this disk: it has all that was ever safe, or had when the group was brought back. */
+export function isKept(group: DirectoryGroup, disk: string | undefined): boolean {
+  return keeperOn(group, disk) !== undefined || group.reserve.some((keeper) => keeper.disk === disk);
 }
 
 function keeperOn(group: DirectoryGroup, disk: string | undefined): Keeper | undefined {

@@ -38,19 +38,22 @@ function checkDurability(run: Run): Violation[] {
     }
     for (const flush of run.flushes) {
       if (!flush.held || flush.member.group !== member.group || flush.copies !== undefined) continue;
-      for (const message of coveredBy(run, flush.member, flush.beganAt))
+      const since = flush.spell?.stays[0]?.installedAt ?? 0;
+      for (const message of coveredBy(run, flush.member, since, flush.beganAt))
         if ((message.stream?.view.number ?? 0) <= view) miss(message.name, `which the flush ${flush.name} had covered`);
     }
   }
   return found.violations;
 }
 
-/** What a member had sent or delivered in its group before an event, raw messages aside. */
-function coveredBy(run: Run, member: Recovered["member"], before: number): Message[] {
-  const delivered = run.deliveries.filter((delivery) => delivery.member === member && delivery.event < before);
+/** What a member had sent or delivered in its group between two events, raw messages aside. */
+function coveredBy(run: Run, member: Recovered["member"], since: number, before: number): Message[] {
+  const delivered = run.deliveries.filter(
+    (delivery) => delivery.member === member && delivery.event >= since && delivery.event < before,
+  );
   const sent = [...run.messages.values()].filter(
     ({ stream, sentAt }) =>
-      stream?.sender === member.node && stream.view.group === member.group && sentAt >= 0 && sentAt < before,
+      stream?.sender === member.node && stream.view.group === member.group && sentAt >= since && sentAt < before,
   );
   return [...delivered.map(({ message }) => message), ...sent].filter(({ stream }) => stream?.flavour !== "raw");
 }
