@@ -64,6 +64,8 @@ export class Epoch {
   readonly #fifoCounts: Float64Array;
   readonly #causalCounts: Float64Array;
   #totalCount = 0;
+  /** Per sender: behind the last of its packets that were delivered in the total order. */
+  readonly #ordered: Uint32Array;
   #frozen = false;
   #paused = false;
   /** Somebody waits to hear that what is on its way to the disk is there. */
@@ -97,6 +99,7 @@ export class Epoch {
       effects,
     );
     this.#walked = new Uint32Array(size);
+    this.#ordered = new Uint32Array(size);
     this.#fifoCounts = new Float64Array(size);
     this.#causalCounts = new Float64Array(size);
   }
@@ -442,12 +445,20 @@ export class Epoch {
   #deliverOrdered(packet: Packet): void {
     const index = this.#totalCount;
     this.#totalCount += packet.count;
+    this.#ordered[packet.sender] = packet.seqno + 1;
     this.#options.deliver(packet, packet.sender, index);
     if (packet.flavour === SAFE) this.#rows.safeDelivered();
   }
 
+  /** Whether all members hold all that was delivered in the total order. */
+  get #isOrderedStable(): boolean {
+    return this.#ordered.every((end, sender) => this.#stability.stable(sender) >= end);
+  }
+
   #isSafe(packet: Packet, announcedBy: number): boolean {
     const { sender, seqno } = packet;
+    // E3: one member alone may have to bring back what a safe message was delivered upon.
+    if (this.#isDurable && this.#options.safety === "all" && !this.#isOrderedStable) return false;
     if (this.#stability.stable(sender) > seqno && this.#stability.stable(SEQUENCER) > announcedBy) return true;
     if (this.#options.safety === "all") return false;
     const { members } = this.view;

@@ -112,7 +112,7 @@ export function simulate(options: SimulationOptions): SimulationResult {
     converged = world.runUntilTrue(() => isConverged(world), CONVERGENCE_MS);
     // What is still on its way in a quiet cluster arrives.
     world.run(500);
-    lost = !durable && isLost(world);
+    lost = isLost(world);
     if (!converged && !lost) violations.push({ property: "M5", message: `no convergence: ${unsettled(world)}` });
   } catch (problem) {
     violations.push({
@@ -178,10 +178,11 @@ function found(world: World, names: readonly string[], plan: Random): void {
   }
 }
 
-/** Whether the newest view that anybody is in has lost a quorum of its acceptors. */
+/** Whether the newest view that anybody is in, or has on its disk, has lost a quorum of its acceptors, or of their disks. */
 export function isLost(world: World): boolean {
-  const views = world.running.flatMap(({ view }) => view ?? []);
+  const views = world.running.flatMap(({ view, driver }) => view ?? driver?.process.cluster.leftView ?? []);
   const newest = views.sort((a, b) => b.number - a.number)[0];
+  if (world.durable) return newest === undefined || !hasQuorum(newest, (id) => !world.forgotten.has(id));
   const alive = new Set(world.running.map(({ id }) => id));
   return newest === undefined || !hasQuorum(newest, (id) => alive.has(id));
 }

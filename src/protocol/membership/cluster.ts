@@ -131,6 +131,11 @@ export class Cluster implements SuccessionHost {
     return view?.nodes.map(({ address }) => address) ?? [];
   }
 
+  /** The view that this node's disk was left in, until the node is in one. */
+  get leftView(): ClusterView | undefined {
+    return this.#left;
+  }
+
   /** The acceptors without whom the cluster that this node has been in cannot go on. */
   get awaitedAcceptors(): readonly NodeRecord[] {
     return this.#recovered?.awaited ?? [];
