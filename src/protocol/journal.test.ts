@@ -25,6 +25,19 @@ describe("a node without a data directory", () => {
 });
 
 describe("a node with a data directory", () => {
+  test("gives up nothing that a group needed when it started, whoever speaks first", () => {
+    const effects = new Effects();
+    const needs = new Map([
+      [0, 3],
+      [1, 20],
+    ]);
+    const log = new DurableJournal(effects, 40, needs);
+    log.need(1, 30);
+    expect(effectsOf(effects.take(), "forget")).toMatchObject([{ below: 3 }]);
+    log.need(0, 35);
+    expect(effectsOf(effects.take(), "forget")).toMatchObject([{ below: 30 }]);
+  });
+
   test("acts when all that was written before is on disk, in the order in which it was told to", () => {
     const { journal: log, done } = journal(10);
     log.after(() => done.push("nothing to wait for"));

@@ -317,6 +317,8 @@ export class Faults {
           this.#traffic.dismiss(victim);
           world.cutShort(victim);
           world.after(random.pick([10, 100, 1000, 4000]), () => this.#traffic.employ(victim));
+          // What was said at this step, and what is on disk, is all that is left.
+          if (world.durable && random.chance(0.4)) this.#failAll(names);
         }
       },
     );

@@ -13,6 +13,18 @@ function faultsOf({ seed, violations }: SimulationResult): string[] {
   return violations.map(({ property, message }) => `seed ${seed}: ${property} ${message}`);
 }
 
+describe("seeds on disks that fail", () => {
+  test.each([1, 2, 3])("keep every promise: the %i. ten", (tens) => {
+    let recoveries = 0;
+    for (let seed = tens * 10 - 9; seed <= tens * 10; seed++) {
+      const result = simulate({ seed, durable: true, durationMs: 8000 });
+      expect(faultsOf(result)).toEqual([]);
+      recoveries += result.history.filter(({ kind }) => kind === "recover").length;
+    }
+    expect(recoveries).toBeGreaterThan(5);
+  });
+});
+
 describe("sixty seeds", () => {
   test.each([1, 2, 3, 4, 5, 6])("keep every promise: the %i. ten", (tens) => {
     let views = 0;

@@ -517,3 +517,50 @@ describe("accusations", () => {
     expect(accuse(executor, a, c)).toEqual([a, b]);
   });
 });
+
+describe("a durable group that one of its keepers cannot bring back", () => {
+  const disks = new Map([
+    [a, "1"],
+    [b, "2"],
+    [c, "3"],
+  ]);
+  const nodes: Nodes = { ...everybody, diskOf: (id) => disks.get(id), durable: true };
+  const numbers = new Map<NodeId, number>();
+  const run = (directory: Directory, requester: NodeId, command: DirectoryCommand): DirectoryOutcome["refusals"] => {
+    const number = (numbers.get(requester) ?? 0) + 1;
+    numbers.set(requester, number);
+    return directory.execute({ requester, number, command }, nodes)?.refusals ?? [];
+  };
+  const groups = [{ name: "g", digest: "d", durable: true, operations: [], proof: undefined }];
+
+  test("is left to the others, and to nobody who was none", () => {
+    numbers.clear();
+    const directory = new Directory();
+    run(directory, a, { kind: "join", groups });
+    run(directory, b, { kind: "join", groups });
+    run(directory, b, { kind: "synced", group: 1, target: 2 });
+    directory.clusterInstalled(new Set([c]));
+    expect(directory.named("g")?.keepers.map(({ disk }) => disk)).toEqual(["1", "2"]);
+    numbers.clear();
+    expect(run(directory, c, { kind: "join", groups })).toMatchObject([{ code: "group-awaited" }]);
+    expect(run(directory, a, { kind: "join", groups })).toEqual([]);
+    expect(directory.named("g")).toMatchObject({ status: "live", synced: [a], reserve: [{ disk: "2" }] });
+    run(directory, c, { kind: "unrecoverable", group: 1 });
+    expect(directory.named("g")?.status).toBe("live");
+    run(directory, a, { kind: "unrecoverable", group: 1 });
+    expect(directory.named("g")).toMatchObject({ status: "lost", keepers: [{ disk: "2" }], reserve: [] });
+    expect(Directory.restore(directory.snapshot())?.digest()).toBe(directory.digest());
+    expect(run(directory, b, { kind: "join", groups })).toEqual([]);
+  });
+
+  test("waits for it when there is no other", () => {
+    numbers.clear();
+    const directory = new Directory();
+    run(directory, a, { kind: "join", groups });
+    directory.clusterInstalled(new Set([c]));
+    numbers.clear();
+    run(directory, a, { kind: "join", groups });
+    run(directory, a, { kind: "unrecoverable", group: 1 });
+    expect(directory.named("g")).toMatchObject({ status: "lost", keepers: [{ disk: "1" }] });
+  });
+});
