@@ -26,6 +26,8 @@ export class Recorder {
   readonly #wanted = new Map<number, Wanted>();
   /** The message ids of queries that were sent and have not ended. */
   readonly #queries = new Map<number, string>();
+  /** What comes from this node's disk, until `begin`. */
+  #revisited: { readonly since: number; view: number; readonly messages: string[] } | undefined;
 
   constructor(to: RecordingTo) {
     this.#to = to;
@@ -34,6 +36,16 @@ export class Recorder {
   begin(node: NodeId, group: string): void {
     this.#node = node;
     this.#group = group;
+    const revisited = this.#revisited;
+    this.#revisited = undefined;
+    if (revisited !== undefined) this.#record({ kind: "recover", ...this.#here(), ...revisited });
+  }
+
+  /** What is delivered until `begin` is from this node's disk, and was delivered in this view before all members failed. */
+  revisited({ number }: GroupView, group: string): void {
+    this.#group = group;
+    this.#revisited ??= { since: number, view: number, messages: [] };
+    this.#revisited.view = number;
   }
 
   /** A packet of this member's own entered the epoch of `view`. */
@@ -62,9 +74,11 @@ export class Recorder {
 
   /** The message at `place` of a packet, or the one that ends with it, is delivered. */
   delivered(packet: Packet, place: number, sender: NodeId, view: GroupView): void {
-    // What comes before `begin` was delivered before the group failed.
-    if (this.#node === "") return;
     const message = idOf(packet, sender, place, this.#group);
+    if (this.#revisited !== undefined) {
+      this.#revisited.messages.push(message);
+      return;
+    }
     this.#record({ kind: "deliver", ...this.#here(), view: view.number, message, sender, flavour: flavourOf(packet) });
   }
 

@@ -161,6 +161,7 @@ export class Replica implements Application {
     this.#before = view;
     this.#deliveries.context.group = group;
     this.#deliveries.installed(view);
+    this.recorder?.revisited(view, historyName(this.definition.name, group));
     this.#viewed(before);
   }
 

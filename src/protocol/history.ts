@@ -147,7 +147,8 @@ export type HistoryEvent =
     }
   /**
    * The node has brought the group back from its disk after all members had failed, up to the end of view `view`.
-   * `messages` are all that its state contains, in the order in which they were delivered.
+   * `messages` are all that its state contains, in the order in which they were delivered; with `since`, all that came
+   * from that view on, for the state at its start was found as a whole.
    */
   | {
       readonly kind: "recover";
@@ -155,6 +156,7 @@ export type HistoryEvent =
       readonly node: NodeId;
       readonly group: string;
       readonly view: number;
+      readonly since?: number;
       readonly messages: readonly string[];
     }
   /** The group was left in good order by this member, or ended for it (`lost`, `excluded`). */

@@ -60,7 +60,7 @@ const FIELDS: { readonly [Kind in HistoryEvent["kind"]]: Fields<Kind> } = {
   query: { group: isText, query: isText, wanted: isCount, audience: optional(isTexts) },
   reply: { group: isText, query: isText, member: isText, status: oneOf("value", "null", "left", "timeout", "abort") },
   "query-end": { group: isText, query: isText, outcome: oneOf("enough", "complete", "aborted", "rejected") },
-  recover: { group: isText, view: isCount, messages: isTexts },
+  recover: { group: isText, view: isCount, since: optional(isCount), messages: isTexts },
   state: { group: isText, view: isCount, digest: isText, loaded: isFlag },
   end: { group: isText, why: oneOf("left", "lost", "excluded") },
 };

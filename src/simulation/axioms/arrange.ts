@@ -107,6 +107,7 @@ function add(run: Run, event: HistoryEvent, index: number): void {
         event: index,
         member: memberOf(run, event.node, event.group),
         view: event.view,
+        since: event.since ?? 0,
         messages: event.messages,
       });
       return;

@@ -319,7 +319,9 @@ export interface Recovered {
   readonly member: Member;
   /** The last view of which something was brought back. */
   readonly view: number;
-  /** The names of all messages that its state contains, in the order in which it delivered them. */
+  /** The first view of which messages are named; what came before is in the state at its start. */
+  readonly since: number;
+  /** The names of all messages since that its state contains, in the order in which it delivered them. */
   readonly messages: readonly string[];
 }
 
