@@ -162,6 +162,7 @@ export class Replica implements Application {
     this.#deliveries.context.group = group;
     this.#deliveries.installed(view);
     this.recorder?.revisited(view, historyName(this.definition.name, group));
+    this.#loaded = true;
     this.#viewed(before);
   }
 

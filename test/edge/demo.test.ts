@@ -81,6 +81,32 @@ describe("coterie demo", () => {
     expect(Math.max(...stdout.split("\n").map(({ length }) => length))).toBeLessThanOrEqual(80);
   });
 
+  test("with --durable all are killed at once, and what was acknowledged is there", { timeout: DEMO_MS }, async () => {
+    const { code, json, stderr } = await run(["demo", "--durable", "--json", "--seconds", "4"], { TMPDIR: folder });
+    expect(stderr).toBe("");
+    expect(json).toMatchObject({ problems: [], violations: [] });
+    expect(code).toBe(0);
+    expect(json).toMatchObject({ members: 3, lost: 0, duplicated: 0, ordersAgree: true, statesAgree: true, ok: true });
+    const figures = json as Readonly<Record<string, number>>;
+    expect(figures["updatesAcknowledged"]).toBeGreaterThan(100);
+    expect(figures["updatesRecovered"]).toBeGreaterThanOrEqual(figures["updatesAcknowledged"] ?? 0);
+    expect(figures["updatesAcknowledgedAfter"]).toBeGreaterThan(100);
+    expect(figures["recoveryMs"]).toBeGreaterThan(0);
+    expect(figures["logBytes"]).toBeGreaterThan(100_000);
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  test("with --durable people see the book come back, within 80 columns", { timeout: DEMO_MS }, async () => {
+    const { code, stdout } = await run(["demo", "--durable", "--megabytes", "2", "--seconds", "3"], { TMPDIR: folder });
+    expect(code, stdout).toBe(0);
+    expect(stdout).toMatch(/SIGKILL for all three/);
+    expect(stdout).toMatch(/brings? the book back,/);
+    expect(stdout).toMatch(/lost +0/);
+    expect(Math.max(...stdout.split("\n").map(({ length }) => length))).toBeLessThanOrEqual(80);
+    const refused = await run(["demo", "--megabytes", "2"]);
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining("--megabytes needs --durable") });
+  });
+
   test("Ctrl-C ends all processes and leaves no file", { timeout: DEMO_MS }, async () => {
     const demo = launch(["demo", "--seconds", "45"], { TMPDIR: folder });
     await demo.shows("each sends");

@@ -53,7 +53,7 @@ export function measure(course: Course, ledger: Ledger, nodes: Nodes): Measures 
 }
 
 /** When the last survivor had a view without the killed member. */
-function newViewAt({ views }: Course, { killed, survivors }: Nodes): number | undefined {
+function newViewAt({ stage: { views } }: Course, { killed, survivors }: Nodes): number | undefined {
   const begun = views.findIndex(({ members }) => members.includes(killed));
   if (begun < 0) return undefined;
   const view = views.slice(begun).find(({ members }) => !members.includes(killed));
@@ -61,7 +61,7 @@ function newViewAt({ views }: Course, { killed, survivors }: Nodes): number | un
   return times.length === 0 || times.length < survivors.length ? undefined : Math.max(...times);
 }
 
-function stateTransferMs({ views }: Course, joiner: NodeId | undefined): number | null {
+function stateTransferMs({ stage: { views } }: Course, joiner: NodeId | undefined): number | null {
   if (joiner === undefined) return null;
   const installedAt = views.find(({ members }) => members.includes(joiner))?.installedAt ?? new Map<string, number>();
   const others = [...installedAt].filter(([name]) => name !== nodeName(joiner)).map(([, at]) => at);

@@ -13,6 +13,21 @@ export interface SeenOf {
   readonly digest: string;
 }
 
+/** What a member's copy of the book says (durable/book.ts). */
+export interface BookReport {
+  readonly node: NodeId;
+  /** How many entries there are of each sender. */
+  readonly entries: readonly (readonly [sender: NodeId, count: number])[];
+  readonly repeated: number;
+  readonly skipped: number;
+  /** Of all entries in their order. */
+  readonly chain: string;
+  /** How many events of its journal belong to the run up to now. */
+  readonly events: number;
+  /** Calls that failed, and warnings. */
+  readonly complaints: readonly string[];
+}
+
 export type FromMember =
   /** The node is in the cluster. */
   | { readonly kind: "started"; readonly at: number; readonly node: NodeId }
@@ -21,6 +36,9 @@ export type FromMember =
   | { readonly kind: "view"; readonly at: number; readonly number: number; readonly members: readonly NodeId[] }
   /** How many updates were delivered here so far, and how many sends and queries have come back. */
   | { readonly kind: "tick"; readonly at: number; readonly delivered: number }
+  /** The book as it was when the member had joined, and when all had come to rest. */
+  | { readonly kind: "found"; readonly book: BookReport }
+  | { readonly kind: "book"; readonly book: BookReport }
   /** All that this member sent has been delivered to all. */
   | { readonly kind: "quiet" }
   | {
@@ -42,6 +60,7 @@ export type FromMember =
   | { readonly kind: "failed"; readonly code: string; readonly message: string };
 
 export type ToMember =
+  /** 0: as fast as they are taken. */
   | { readonly kind: "traffic"; readonly updatesPerSecond: number }
   /** Send no more, and answer `quiet`. */
   | { readonly kind: "stop" }

@@ -73,7 +73,7 @@ export interface Judged {
 
 /** `failure` is why the course ended early, if it did. */
 export function judge(course: Course, setting: Setting, failure: string | undefined): Judged {
-  const parts = partsOf(course);
+  const parts = partsOf(course.stage.processes);
   const history = merged(parts.map(atRest));
   const broken = check(history, { quiescent: failure === undefined });
   // The members' departure is no part of the traffic, but has to be right, too.
@@ -135,8 +135,8 @@ function factsOf({ course, parts, stayed, killed, survivors, opinion, violations
     stateEntries: reports[0]?.entries ?? 0,
     stateDigests: Object.fromEntries(reports.map(({ node, digest }) => [node, digest])),
     ...measure(course, ledger, { killed, survivors, successor }),
-    views: course.views.map(({ number, members, installedAt }) => {
-      return { number, members, atMs: rounded(Math.max(...installedAt.values()) - course.startedAt) };
+    views: course.stage.views.map(({ number, members, installedAt }) => {
+      return { number, members, atMs: rounded(Math.max(...installedAt.values()) - course.stage.startedAt) };
     }),
     events: ledger.events,
     checkers: CHECKERS.map(({ property }) => property),
@@ -184,7 +184,7 @@ function deliveredAt(ledger: Ledger, node: NodeId): number {
   return sum(ledger.staysOf(node).map(({ delivered }) => delivered.length));
 }
 
-function distinct(violations: readonly FoundViolation[]): readonly FoundViolation[] {
+export function distinct(violations: readonly FoundViolation[]): readonly FoundViolation[] {
   const byText = new Map(violations.map(({ property, message }) => [`${property} ${message}`, { property, message }]));
   return [...byText.values()];
 }

@@ -3,7 +3,6 @@
  */
 import { existsSync } from "node:fs";
 import type { HistoryEvent } from "../../protocol/history.ts";
-import type { Course } from "./course.ts";
 import { readJournal } from "./journal.ts";
 import type { Testimony } from "./ledger.ts";
 import type { FromMember } from "./messages.ts";
@@ -18,8 +17,8 @@ export interface Part extends Testimony {
 }
 
 /** The parts of all processes that came so far as to have a node. */
-export function partsOf(course: Course): readonly Part[] {
-  return course.processes.flatMap((process) => {
+export function partsOf(processes: readonly MemberProcess[]): readonly Part[] {
+  return processes.flatMap((process) => {
     if (!existsSync(process.journal)) return [];
     const events = readJournal(process.journal);
     const node = events[0]?.node;

@@ -5,7 +5,6 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { MemberCredentials } from "./credentials.ts";
 import type { FromMember, ToMember } from "./messages.ts";
 import { machineTime } from "./messages.ts";
 
@@ -14,6 +13,17 @@ type Told<K extends FromMember["kind"]> = Extract<FromMember, { readonly kind: K
 /** The demo cannot go on; the message says why. */
 export class DemoError extends Error {
   override readonly name = "DemoError";
+}
+
+/** What a member process runs. */
+export interface Program {
+  /** A file of this folder, without its extension. */
+  readonly script: string;
+  /** Where the nodes find each other. */
+  readonly meetingPlace: string;
+  readonly journal: string;
+  /** Further arguments. */
+  readonly more: readonly string[];
 }
 
 const LAST_WORDS_MAX = 4000;
@@ -36,20 +46,17 @@ export class MemberProcess {
   /** When it was killed. */
   killedAt: number | undefined;
 
-  constructor(
-    name: string,
-    directory: string,
-    journal: string,
-    credentials: MemberCredentials | undefined,
-    listener: (message: FromMember, from: MemberProcess) => void,
-  ) {
+  constructor(program: Program, name: string, listener: (message: FromMember, from: MemberProcess) => void) {
+    const { script, journal, more } = program;
     this.name = name;
     this.journal = journal;
     this.#listener = listener;
     this.at = machineTime();
-    const secured = credentials === undefined ? [] : [JSON.stringify(credentials)];
-    const script = fileURLToPath(new URL(`./member${extname(fileURLToPath(import.meta.url))}`, import.meta.url));
-    const child = fork(script, [name, directory, journal, ...secured], { stdio: ["ignore", "pipe", "pipe", "ipc"] });
+    const own = fileURLToPath(import.meta.url);
+    const path = fileURLToPath(new URL(`./${script}${extname(own)}`, import.meta.url));
+    const child = fork(path, [name, program.meetingPlace, journal, ...more], {
+      stdio: ["ignore", "pipe", "pipe", "ipc"],
+    });
     this.#child = child;
     for (const stream of [child.stdout, child.stderr]) {
       stream?.setEncoding("utf8");

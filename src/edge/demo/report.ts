@@ -3,29 +3,44 @@
  */
 import { nodeName } from "../../protocol/view.ts";
 import { diagram } from "../../simulation/diagram.ts";
-import { count, figure, type Output, wrap } from "../output.ts";
+import { count, figure, type Output } from "../output.ts";
 import { type Judged, type Outcome, VIEW_CHANGE_MS_MAX } from "./outcome.ts";
+import { ms, next, rowsOn, yes } from "./rows.ts";
 
-const NAME_WIDTH = 22;
-const VALUE_WIDTH = 10;
+const NEXT = [
+  ["npx coterie demo --durable", "all of them killed at once, and nothing lost"],
+  ["npx coterie simulate", "the same code, simulated, under worse"],
+  ["npx coterie simulate --list-mutants", "bugs to plant, to see them caught"],
+  ["npx coterie status", "the nodes that run on this machine"],
+] as const;
+
+type Complaint = Pick<Judged, "history" | "marks"> & {
+  readonly outcome: Pick<Outcome, "violations" | "problems">;
+};
 
 /** `journals` is where the journals are kept, because something is wrong. */
 export function report({ outcome, history, marks }: Judged, journals: string | undefined, output: Output): void {
   output.record({ ...outcome, ...(journals === undefined ? {} : { journals }) });
   if (output.json) return;
-  const { bold, dim, green, red } = output.colours;
+  const { bold, dim, green } = output.colours;
   output.line(`\n${bold("What happened")}  ${dim(`from ${figure(outcome.events)} recorded events`)}\n`);
   table(outcome, output);
   output.line();
+  complain({ outcome, history, marks }, journals, output);
+  if (outcome.ok) {
+    output.line(`${green("✔")} Nothing lost, nothing twice, one order, one state.`);
+    next(NEXT, output);
+  }
+}
+
+/** What is wrong, if anything is. */
+export function complain({ outcome, history, marks }: Complaint, journals: string | undefined, output: Output): void {
   const [first] = marks;
   for (const { property, message } of outcome.violations) output.paragraph(`${property}: ${message}`);
   if (first !== undefined) output.line(`\n${diagram(history, { around: first.event, marks, width: output.columns })}`);
-  for (const problem of outcome.problems) for (const line of problem.split("\n")) output.line(`${red("✖")} ${line}`);
+  for (const problem of outcome.problems)
+    for (const line of problem.split("\n")) output.line(`${output.colours.red("✖")} ${line}`);
   if (journals !== undefined) output.line(`\n  The journals are in ${journals}; coterie check ${journals} judges them`);
-  if (outcome.ok) {
-    output.line(`${green("✔")} Nothing lost, nothing twice, one order, one state.`);
-    next(output);
-  }
 }
 
 function table(outcome: Outcome, output: Output): void {
@@ -61,37 +76,4 @@ function table(outcome: Outcome, output: Output): void {
   row("deliveries a second", figure(outcome.deliveriesPerSecondBefore), "at each member, before the kill");
   row("", figure(outcome.deliveriesPerSecondAfter), `at the survivors, without ${killed}'s updates`);
   row("", figure(outcome.deliveriesPerSecondTogether), "with all three again");
-}
-
-type Row = (name: string, value: string, remark: string, isRight?: boolean) => void;
-
-function rowsOn(output: Output): Row {
-  const { dim, green, red } = output.colours;
-  return (name, value, remark, isRight) => {
-    const padded = value.padStart(VALUE_WIDTH);
-    const painted = isRight === undefined ? padded : isRight ? green(padded) : red(padded);
-    const indent = 2 + NAME_WIDTH + VALUE_WIDTH + 2;
-    const [first = "", ...more] = wrap(remark, output.columns - indent);
-    output.line(`  ${name.padEnd(NAME_WIDTH)}${painted}  ${dim(first)}`.trimEnd());
-    for (const line of more) output.line(`${" ".repeat(indent)}${dim(line)}`);
-  };
-}
-
-function next(output: Output): void {
-  const { bold, dim } = output.colours;
-  const rows = [
-    ["npx coterie simulate", "the same code, simulated, under worse"],
-    ["npx coterie simulate --list-mutants", "bugs to plant, to see them caught"],
-    ["npx coterie status", "the nodes that run on this machine"],
-  ] as const;
-  output.line(`\n${bold("Next")}\n`);
-  for (const [command, about] of rows) output.line(`  ${command.padEnd(38)}${dim(about)}`);
-}
-
-function ms(value: number | null): string {
-  return value === null ? "never" : `${figure(value)} ms`;
-}
-
-function yes(value: boolean): string {
-  return value ? "yes" : "no";
 }

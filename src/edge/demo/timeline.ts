@@ -38,10 +38,10 @@ export class Timeline {
     this.#row(at, new Map(names.map((name) => [name, green("○") + " ".repeat(CELL - 1)])), remark);
   }
 
-  killed(at: number, name: string, remark: string): void {
+  killed(at: number, names: readonly string[], remark: string): void {
     const { red, bold } = this.#output.colours;
-    this.#lives.set(name, "dead");
-    this.#row(at, new Map([[name, red(bold("✖".padEnd(CELL)))]]), remark);
+    for (const name of names) this.#lives.set(name, "dead");
+    this.#row(at, new Map(names.map((name) => [name, red(bold("✖".padEnd(CELL)))])), remark);
   }
 
   left(at: number, remark: string): void {
