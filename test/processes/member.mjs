@@ -53,6 +53,8 @@ const VARIANTS = {
   },
   small: { name: "small", maxMessageBytes: 4096 },
   other: { name: "other" },
+  /** A group that outlives its members. */
+  durable: { name: "durable", durable: true },
   /** A group that does not put up with slow members. */
   brisk: { name: "brisk", slowMember: { reportAfterMs: 500, excludeAfterMs: 1500 } },
   /** A group whose state travels slowly, and says so. */

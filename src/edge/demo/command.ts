@@ -38,6 +38,12 @@ export function addDemo(program: Command): void {
     .command("demo")
     .description("Run three processes under load, kill one, restart it, and see what became of every update.")
     .option("--seconds <count>", "how long there is traffic", wholeNumber("--seconds", 3, 45), SECONDS_DEFAULT)
+    .addOption(
+      new Option(
+        "--secure [with]",
+        "the members prove themselves, and all is encrypted; default: certificates",
+      ).choices(SECURITIES),
+    )
     .option(
       "--durable",
       "keep the updates on disk, kill all three at once, and see what they find when they start again",
@@ -50,6 +56,8 @@ export function addDemo(program: Command): void {
     .option("--json", "print one JSON object")
     .addHelpText("after", exitHelp("something was lost, duplicated, out of order, different or late; it is named"))
     .action(async (options: Options) => {
+      if (options.secure !== undefined && options.durable === true)
+        throw badOption("--secure", "does not go with --durable");
       if (options.megabytes !== undefined && options.durable !== true)
         throw badOption("--megabytes", "needs --durable");
       process.exitCode = await demo(options);
@@ -58,7 +66,8 @@ export function addDemo(program: Command): void {
 
 /** What is played, and how it is judged. */
 interface Play {
-  readonly about: string;
+  /** Paragraphs. */
+  readonly about: readonly string[];
   readonly course: Playable;
   /** Judges it and tells how it was; whether all is right. `failure`: why it has ended early. */
   readonly conclude: (failure: string | undefined) => boolean;
@@ -83,7 +92,7 @@ async function demo(options: Options): Promise<Exit> {
   process.once("exit", tidy);
   try {
     output.line(`\n${output.colours.bold("coterie demo")}\n`);
-    output.paragraph(about);
+    for (const paragraph of about) output.paragraph(paragraph);
     output.line();
     const failure = await play(course, signal);
     if (signal.aborted) {
@@ -99,15 +108,23 @@ async function demo(options: Options): Promise<Exit> {
   }
 }
 
-function plain({ seconds }: Options, folder: string, output: Output, signal: AbortSignal): Play {
-  const course = new Course({ folder, seconds, timeline: new Timeline(output, NAMES), signal });
-  return {
-    about:
-      "Three processes on this machine hold the same prices, and all of them change prices all the time. One is killed " +
+function plain({ seconds, secure }: Options, folder: string, output: Output, signal: AbortSignal): Play {
+  const security = secure === true ? "certificates" : secure;
+  const credentials = security && makeCredentials(security, folder);
+  const course = new Course({ folder, credentials, seconds, timeline: new Timeline(output, NAMES), signal });
+  const about = [
+    "Three processes on this machine hold the same prices, and all of them change prices all the time. One is killed " +
       "in the midst of it, and comes back. Below, time runs downwards, with a column for each of them.",
+  ];
+  if (security !== undefined) {
+    const proof = security === "key" ? "a cluster key" : "certificates on both sides";
+    about.push(`Connections are TLS 1.3 with ${proof}; the group is sealed, with a key of its own.`);
+  }
+  return {
+    about,
     course,
     conclude: (failure) => {
-      const judged = judge(course, seconds, failure);
+      const judged = judge(course, { seconds, security: security ?? "none" }, failure);
       report(judged, judged.outcome.ok ? undefined : folder, output);
       return judged.outcome.ok;
     },
@@ -117,9 +134,10 @@ function plain({ seconds }: Options, folder: string, output: Output, signal: Abo
 function durable({ seconds, megabytes }: Options, folder: string, output: Output, signal: AbortSignal): Play {
   const course = new DurableCourse({ folder, seconds, megabytes, timeline: new Timeline(output, NAMES), signal });
   return {
-    about:
+    about: [
       "Three processes on this machine keep one book, each on a disk of its own, and all of them make entries. All three " +
-      "are killed at once in the midst of it, and started again. Below, time runs downwards, with a column for each.",
+        "are killed at once in the midst of it, and started again. Below, time runs downwards, with a column for each.",
+    ],
     course,
     conclude: (failure) => {
       const judged = judgeDurable(course, seconds, failure);
