@@ -165,9 +165,9 @@ export const ERROR_CODES = {
     retryable: true,
   },
   "data-damaged": {
-    meaning: "Records in the data directory that were on disk once are not intact any more.",
-    remedy:
-      "Move the directory away and start with an empty one: the node joins as a new one and gets all state from others.",
+    meaning:
+      "Records in the data directory that were on disk once are not intact any more, and no other node has them.",
+    remedy: "`coterie recover` lets the cluster go on with what is intact.",
     retryable: false,
   },
   unreachable: {

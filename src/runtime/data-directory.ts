@@ -10,7 +10,7 @@ import { mkdirSync, readdirSync, realpathSync, unlinkSync } from "node:fs";
 import { join, relative } from "node:path";
 import { DiscoveryError } from "./discovery/discovery.ts";
 import { Lock, LockProbe } from "./discovery/lock.ts";
-import { logName } from "./log/batch.ts";
+import { type LogId, logName } from "./log/batch.ts";
 import { Folder } from "./log/folder.ts";
 import type { Log } from "./log/log.ts";
 import { type DiskCondition, type DiskReport, Storage } from "./log/storage.ts";
@@ -46,11 +46,9 @@ export class DataDirectory {
   #user: DataUser | undefined;
   #waiting: (() => void) | undefined;
 
-  private constructor(path: string, lock: Lock) {
+  private constructor(path: string, lock: Lock, id: LogId) {
     this.path = path;
     this.#lock = lock;
-    const words = randomBytes(8);
-    const id = [words.readUInt32LE(0), words.readUInt32LE(4)] as const;
     const options = { segmentBytes: SEGMENT_BYTES, waitingBytesMax: WAITING_BYTES_MAX, id };
     this.#storage = new Storage(new Folder(path), realTimers, options, {
       persisted: (upTo) => {
@@ -68,21 +66,23 @@ export class DataDirectory {
 
   /** Makes the directory if need be, takes its lock and reads its log. Rejects with a `DataDirectoryError`. */
   static async open(path: string): Promise<DataDirectory> {
+    const directory = await DataDirectory.openAsItIs(path);
+    const problem = obstacle(directory);
+    if (problem === undefined) return directory;
+    await directory.close();
+    throw new DataDirectoryError("damaged", `${directory.path}: ${problem}`);
+  }
+
+  /** The same, whatever is damaged; an empty log gets this id. */
+  static async openAsItIs(path: string, id: LogId = freshId()): Promise<DataDirectory> {
     const real = realPath(path);
     const lock = await takeLock(real);
-    let directory: DataDirectory;
     try {
-      directory = new DataDirectory(real, lock);
+      return new DataDirectory(real, lock, id);
     } catch (cause) {
       await lock.release();
       throw new DataDirectoryError("unusable", `${real} cannot be read`, { cause });
     }
-    const [damage] = directory.log.damage;
-    if (damage === undefined) return directory;
-    await directory.close();
-    // A1: who may have forgotten a promise does not answer for it.
-    const range = `records ${damage.from} to ${damage.to - 1} of its log are not intact`;
-    throw new DataDirectoryError("damaged", `${real}: ${range}`);
   }
 
   /** Whether anything was ever recorded here. */
@@ -132,6 +132,25 @@ export class DataDirectory {
     this.#waiting = undefined;
     waiting?.();
   }
+}
+
+/**
+ * Why the node cannot start, if its log is damaged: a promise may have been forgotten, so that its vote in the last view is void
+ * (A1), and there is no quorum without it. Otherwise it comes in as others do, and gets from them what is missing.
+ */
+function obstacle({ log, id }: DataDirectory): string | undefined {
+  const [damage] = log.damage;
+  const { isWhole, installed } = damage === undefined ? WHOLE : clusterMemoryOf(log);
+  const view = installed?.decided.view;
+  const seat = view?.nodes.find(({ disk }) => disk === id)?.id;
+  if (damage === undefined || isWhole || view === undefined || hasQuorum(view, (other) => other !== seat)) return undefined;
+  const range = `records ${damage.from} to ${damage.to - 1} of its log are not intact`;
+  return `${range}, and without this disk there is no quorum of the last view`;
+}
+
+function freshId(): LogId {
+  const words = randomBytes(8);
+  return [words.readUInt32LE(0), words.readUInt32LE(4)];
 }
 
 function realPath(path: string): string {

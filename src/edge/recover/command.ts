@@ -3,16 +3,15 @@
  * only says what would be done, and what may be lost.
  */
 import { randomBytes } from "node:crypto";
-import { constants, copyFileSync, existsSync, mkdirSync, readdirSync } from "node:fs";
+import { constants, copyFileSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Command } from "commander";
 import { CoterieError } from "../../group/errors.ts";
-import { parseRecord, recordFrame } from "../../protocol/journal-records.ts";
+import { recordFrame } from "../../protocol/journal-records.ts";
 import { Directory } from "../../protocol/membership/directory.ts";
 import { forced } from "../../protocol/membership/forced.ts";
-import { ClusterMemory } from "../../protocol/membership/memory.ts";
 import { DataDirectory, DataDirectoryError } from "../../runtime/data-directory.ts";
-import type { Log } from "../../runtime/log/log.ts";
+import { intact } from "../../runtime/log/intact.ts";
 import { SEGMENT_NAME } from "../../runtime/log/recovery.ts";
 import { EXIT, type Exit, exitHelp } from "../exit.ts";
 import { Output } from "../output.ts";
@@ -36,9 +35,9 @@ export function addRecover(program: Command): void {
 
 async function recoverFrom(path: string, { force = false, json = false }: Options): Promise<Exit> {
   const output = new Output(json);
-  const data = await open(path);
+  let data = await open(path);
   try {
-    const memory = memoryOf(data.log);
+    const memory = clusterMemoryOf(data.log);
     const cluster = randomBytes(8).toString("hex");
     const records = forced(memory, data.id, cluster);
     const { installed } = memory;
@@ -55,6 +54,7 @@ async function recoverFrom(path: string, { force = false, json = false }: Option
     }));
     const backup = force ? backUp(path) : undefined;
     if (force) {
+      if (data.log.damage.length > 0) data = await rewritten(path, data);
       for (const record of records) data.log.append(recordFrame(record));
       await data.vacate();
     }
@@ -122,7 +122,7 @@ async function open(path: string): Promise<DataDirectory> {
     });
   }
   try {
-    return await DataDirectory.open(path);
+    return await DataDirectory.openAsItIs(path);
   } catch (cause) {
     if (!(cause instanceof DataDirectoryError)) throw cause;
     throw new CoterieError("invalid-option", cause.message, {
@@ -132,15 +132,16 @@ async function open(path: string): Promise<DataDirectory> {
   }
 }
 
-function memoryOf(log: Log): ClusterMemory {
-  const memory = new ClusterMemory();
-  let position = log.floor;
-  for (const frame of log.read(position)) {
-    const record = parseRecord(frame);
-    if (record !== undefined) memory.add(position, record);
-    position++;
-  }
-  return memory;
+/** Writes what is intact of a damaged log as a new one with the same id. */
+async function rewritten(path: string, data: DataDirectory): Promise<DataDirectory> {
+  const { id } = data.log;
+  const records = [...intact(data.log)];
+  await data.close();
+  for (const name of readdirSync(path)) if (SEGMENT_NAME.test(name)) rmSync(join(path, name));
+  const fresh = await DataDirectory.openAsItIs(path, id);
+  for (const [, record] of records) fresh.log.append(record);
+  await fresh.vacate();
+  return fresh;
 }
 
 /** Copies the log to a new folder beside it. */
