@@ -8,6 +8,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, readdirSync, realpathSync, unlinkSync } from "node:fs";
 import { join, relative } from "node:path";
+import { hasQuorum } from "../protocol/view.ts";
 import { DiscoveryError } from "./discovery/discovery.ts";
 import { Lock, LockProbe } from "./discovery/lock.ts";
 import { type LogId, logName } from "./log/batch.ts";
@@ -15,6 +16,7 @@ import { Folder } from "./log/folder.ts";
 import type { Log } from "./log/log.ts";
 import { type DiskCondition, type DiskReport, Storage } from "./log/storage.ts";
 import { realTimers } from "./real-clock.ts";
+import { recollect } from "./recollection.ts";
 
 /** Why a data directory cannot be used. */
 export class DataDirectoryError extends Error {
@@ -140,10 +142,11 @@ export class DataDirectory {
  */
 function obstacle({ log, id }: DataDirectory): string | undefined {
   const [damage] = log.damage;
-  const { isWhole, installed } = damage === undefined ? WHOLE : clusterMemoryOf(log);
-  const view = installed?.decided.view;
+  if (damage === undefined) return undefined;
+  const { cluster } = recollect(log);
+  const view = cluster.installed?.decided.view;
   const seat = view?.nodes.find(({ disk }) => disk === id)?.id;
-  if (damage === undefined || isWhole || view === undefined || hasQuorum(view, (other) => other !== seat)) return undefined;
+  if (cluster.isWhole || view === undefined || hasQuorum(view, (other) => other !== seat)) return undefined;
   const range = `records ${damage.from} to ${damage.to - 1} of its log are not intact`;
   return `${range}, and without this disk there is no quorum of the last view`;
 }

@@ -6,11 +6,9 @@
 import type { Slab } from "../base/slabs.ts";
 import type { ClusterStatus } from "../protocol/effects.ts";
 import { type Effect, Effects, type JoinRefusal } from "../protocol/effects.ts";
-import { GroupsMemory, type Remains } from "../protocol/groups-memory.ts";
 import type { HistoryEvent, HistorySink } from "../protocol/history.ts";
 import type { JoinWish } from "../protocol/joins.ts";
 import { groupOf, type JournalRecord, parseRecord, recordFrame } from "../protocol/journal-records.ts";
-import { ClusterMemory } from "../protocol/membership/memory.ts";
 import { EPOCH_SECRET_BYTES, type Message } from "../protocol/messages.ts";
 import { Process } from "../protocol/process.ts";
 import type { Bounds, Timing } from "../protocol/timing.ts";
@@ -22,6 +20,7 @@ import { Gate, type GateHost } from "./gate.ts";
 import type { Log } from "./log/log.ts";
 import { Memberships } from "./memberships.ts";
 import type { Clock, Entropy, Evidence, Network, NetworkSink, Refusal } from "./ports.ts";
+import { recollect } from "./recollection.ts";
 import { isSigned } from "./secure/group-key.ts";
 
 export interface DriverOptions {
@@ -141,7 +140,7 @@ export class Driver implements NetworkSink, GateHost {
         mintSecret,
         verify: isSigned,
         recordsHistory,
-        log: log && memoryOf(log),
+        log: log && recollect(log),
       },
       this.#effects,
       now,
@@ -576,33 +575,6 @@ export class Driver implements NetworkSink, GateHost {
   #record(event: HistoryEvent): void {
     this.#options.history?.(event);
   }
-}
-
-/** What the node's log says. */
-function memoryOf(log: Log): {
-  readonly next: number;
-  readonly cluster: ClusterMemory;
-  readonly groups: ReadonlyMap<number, Remains>;
-  readonly isWhole: boolean;
-} {
-  const cluster = new ClusterMemory();
-  const groups = new GroupsMemory();
-  let position = log.floor;
-  for (const damage of [...log.damage, undefined]) {
-    for (const frame of log.read(position, damage?.from)) {
-      const record = parseRecord(frame);
-      if (record !== undefined) {
-        cluster.add(position, record);
-        groups.add(position, record);
-      }
-      position++;
-    }
-    if (damage === undefined) break;
-    cluster.missed();
-    groups.missed(damage.to);
-    position = damage.to;
-  }
-  return { next: log.next, cluster, groups: groups.remains(), isWhole: log.damage.length === 0 };
 }
 
 function hex(word: number): string {

@@ -2,6 +2,7 @@
  * The processes under torture, the network between them, and whether they have come together: every node in contact,
  * all in one cluster view and in the same view of both groups.
  */
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Random } from "../../src/base/random.ts";
 import { Partitions } from "../processes/partitions.ts";
@@ -17,6 +18,8 @@ export interface CastOptions {
   /** Those of them that found the cluster. */
   readonly founders: number;
   readonly histories: string;
+  /** Durable groups: where the data directories are, and where processes write down what was acknowledged. */
+  readonly disks?: { readonly data: string; readonly acknowledged: string } | undefined;
   /** Messages per second of each member. */
   readonly rate: number;
   readonly random: Random;
@@ -75,6 +78,15 @@ export class Cast {
     this.#run(name, { seeds });
   }
 
+  get isDurable(): boolean {
+    return this.#options.disks !== undefined;
+  }
+
+  /** Where the node of this name keeps its data. */
+  dataOf(name: string): string {
+    return join(this.#options.disks?.data ?? "", name);
+  }
+
   async kill(member: Member): Promise<void> {
     await member.kill();
     this.network.unplug(member.name);
@@ -111,8 +123,10 @@ export class Cast {
   }
 
   #run(name: string, entry: object): void {
-    const { histories: history, rate } = this.#options;
-    const options = { ...this.#addressOf(name), ...entry, history, rate, failureTimeoutMs: FAILURE_TIMEOUT_MS };
+    const { histories: history, rate, disks } = this.#options;
+    const durable = disks && { dataDir: this.dataOf(name), acknowledged: disks.acknowledged };
+    const how = { history, rate, failureTimeoutMs: FAILURE_TIMEOUT_MS };
+    const options = { ...this.#addressOf(name), ...entry, ...how, ...durable };
     this.#members.set(name, new Member(name, options));
   }
 

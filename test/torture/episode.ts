@@ -6,6 +6,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Random } from "../../src/base/random.ts";
 import type { Cast } from "./cast.ts";
+import { flip, tear } from "./damage.ts";
 import type { Member } from "./member.ts";
 
 export const FAULTS = [
@@ -22,10 +23,13 @@ export const FAULTS = [
   "visit",
 ] as const;
 
-export type Fault = (typeof FAULTS)[number];
+/** Only of nodes with disks; one of the last two while its process does not run. */
+const DISK_FAULTS = ["fall", "flip", "tear"] as const;
+
+export type Fault = (typeof FAULTS)[number] | (typeof DISK_FAULTS)[number];
 
 /** How often each is chosen. */
-const WEIGHTS: { readonly [F in Fault]: number } = {
+const WEIGHTS: { readonly [F in (typeof FAULTS)[number]]: number } = {
   kill: 3,
   pause: 3,
   stall: 3,
@@ -40,6 +44,9 @@ const WEIGHTS: { readonly [F in Fault]: number } = {
 };
 
 const KILL_CHANCE = 0.8;
+/** How often an episode of durable groups is the failure of all. */
+const FALL_CHANCE = 0.4;
+const DAMAGE_CHANCE = 0.6;
 const DECIDING_MAX = 5;
 const LEAVE_MS_MAX = 8000;
 
@@ -63,6 +70,10 @@ export class Episode {
 
   async play(signal: AbortSignal): Promise<void> {
     const random = this.#random;
+    if (this.#cast.isDurable && random.chance(FALL_CHANCE)) {
+      await this.#fall();
+      return;
+    }
     const faults = Array.from({ length: random.between(1, 3) }, () => this.#choose());
     // The deaths of processes are what this is about.
     if (random.chance(KILL_CHANCE)) faults.splice(random.below(faults.length + 1), 0, "kill");
@@ -80,6 +91,31 @@ export class Episode {
     this.#cast.lossPercent = 0;
     const missing = this.#names.filter((name) => this.#cast.absent.includes(name));
     await Promise.all(missing.map((name) => this.#cast.enter(name)));
+  }
+
+  /** All die, at once or one after the other, one disk may suffer, and all come back, in any order. */
+  async #fall(): Promise<void> {
+    const random = this.#random;
+    this.#count("fall");
+    const fallen = shuffled(this.#cast.running, random);
+    const apartMs = random.chance(0.5) ? 0 : random.between(1, 1000);
+    const dying = fallen.map(async (member, index) => {
+      await sleep(index * apartMs);
+      await this.#cast.kill(member);
+    });
+    await Promise.all(dying);
+    if (random.chance(DAMAGE_CHANCE)) this.#damage(random.pick(fallen).name);
+    const names = shuffled(fallen.map(nameOf), random);
+    for (const name of new Set([...names, ...this.#names])) {
+      await this.#cast.enter(name);
+      if (random.chance(0.3)) await sleep(random.between(0, 2000));
+    }
+  }
+
+  /** Harms the log of a node that does not run. */
+  #damage(name: string): void {
+    const kind = this.#random.chance(0.6) ? "flip" : "tear";
+    if ((kind === "flip" ? flip : tear)(this.#cast.dataOf(name), this.#random)) this.#count(kind);
   }
 
   #choose(): Fault {
@@ -101,6 +137,7 @@ export class Episode {
         if (!this.#mayKill()) return;
         this.#count(fault);
         await this.#cast.kill(victim);
+        if (this.#cast.isDurable && random.chance(DAMAGE_CHANCE / 2)) this.#damage(victim.name);
         // Some come back at once, in the midst of the others' view change.
         if (this.#names.includes(victim.name) && random.chance(0.5)) await this.#cast.enter(victim.name);
         return;
@@ -154,6 +191,8 @@ export class Episode {
         return;
       case "visit":
         await this.#visit();
+        return;
+      default:
     }
   }
 

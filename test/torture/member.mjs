@@ -1,12 +1,17 @@
 // The program that the torture runs: one process with one node in two groups, which sends in all flavours, flushes and
 // asks all the time, and joins again when it was excluded. It tells what its parent cannot see, and is otherwise left alone.
 //
-//     node member.mjs OPTIONS      the options of `start`, and `rate`, the messages per second, as JSON
+//     node member.mjs OPTIONS      the options of `start`, `rate`, the messages per second, and perhaps `acknowledged`, as JSON
+//
+// With `acknowledged`, a folder, the groups are durable. A file in it says for each membership how many of its safe updates were
+// acknowledged; they are numbered, and the state says up to which number each membership's have come.
 import { createHash } from "node:crypto";
+import { openSync, writeSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ALL, defineGroup, MAJORITY, start } from "../../dist/index.js";
 
-const { rate, ...options } = JSON.parse(process.argv[2] ?? "{}");
+const { rate, acknowledged, ...options } = JSON.parse(process.argv[2] ?? "{}");
 const FLAVOURS = ["send", "causalSend", "orderedSend", "safeSend"];
 const UNANSWERED_MAX = 300;
 const ASKING_MS = 150;
@@ -17,7 +22,8 @@ const EXPECTED = new Set(["excluded", "outcome-unknown", "left", "closed", "bloc
 const definitionOf = (name) =>
   defineGroup({
     name,
-    state: () => ({ counts: {}, chain: "" }),
+    durable: acknowledged !== undefined,
+    state: () => ({ counts: {}, chain: "", safe: {}, repeated: 0 }),
     updates: {
       /** Commutes: members may run it in different orders. */
       count: ({ state }, who, by) => {
@@ -27,6 +33,12 @@ const definitionOf = (name) =>
       append: ({ state }, who, number) => {
         state.chain = createHash("sha1").update(`${state.chain} ${who} ${number}`).digest("hex");
         return state.chain;
+      },
+      /** The next safe update of a membership. */
+      enter: ({ state }, membership, number) => {
+        if (number <= (state.safe[membership] ?? 0)) state.repeated++;
+        state.safe[membership] = Math.max(number, state.safe[membership] ?? 0);
+        state.chain = createHash("sha1").update(`${state.chain} ${membership} ${number}`).digest("hex");
       },
     },
     queries: { chain: ({ state }) => state.chain },
@@ -60,11 +72,38 @@ const track = (what, call) => {
 
 const isIn = (group) => !group.signal.aborted;
 
+/** Of each group that this process is in: the membership's name, and how many of its updates were sent and acknowledged. */
+let memberships = new Map();
+
+function beginMemberships() {
+  memberships = new Map(
+    groups.map((group) => {
+      const name = `${group.name}@${node.self}@${number}`;
+      const file = openSync(join(acknowledged, name), "wx");
+      return [group, { name, file, sent: 0, acknowledged: 0 }];
+    }),
+  );
+}
+
+function enter(group) {
+  const membership = memberships.get(group);
+  const place = ++membership.sent;
+  const call = group.safeSend.enter(membership.name, place).then(() => {
+    membership.acknowledged = Math.max(membership.acknowledged, place);
+    writeSync(membership.file, String(membership.acknowledged), 0);
+  });
+  track("safeSend", call);
+}
+
 function one() {
   number++;
   const group = groups[number % groups.length];
   const flavour = FLAVOURS[Math.floor(number / groups.length) % FLAVOURS.length];
   const { name } = options;
+  if (flavour === "safeSend" && acknowledged !== undefined) {
+    enter(group);
+    return;
+  }
   const isOrdered = flavour === "orderedSend" || flavour === "safeSend";
   track(flavour, isOrdered ? group[flavour].append(name, number) : group[flavour].count(name, 1));
 }
@@ -100,6 +139,7 @@ async function stayIn() {
   while (node.cluster.status !== "closed") {
     try {
       groups = await node.joinAll(definitions);
+      if (acknowledged !== undefined) beginMemberships();
       tellState();
       await Promise.all(
         groups.map((group) => new Promise((resolve) => group.signal.addEventListener("abort", resolve))),
@@ -135,11 +175,13 @@ async function quiet() {
     group.read(({ state }) => {
       const counts = Object.entries(state.counts).sort(([a], [b]) => (a < b ? -1 : 1));
       return createHash("sha1")
-        .update(JSON.stringify([counts, state.chain]))
+        .update(JSON.stringify([counts, state.chain, Object.entries(state.safe).sort()]))
         .digest("hex");
     }),
   );
-  tell({ kind: "quiet", digests });
+  const safe = Object.assign({}, ...groups.map((group) => group.read(({ state }) => state.safe)));
+  const repeated = groups.reduce((sum, group) => sum + group.read(({ state }) => state.repeated), 0);
+  tell({ kind: "quiet", digests, safe, repeated });
 }
 
 const ORDERS = {

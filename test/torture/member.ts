@@ -22,7 +22,12 @@ type Told =
       readonly failures: Readonly<Record<string, number>>;
       readonly complaints: readonly string[];
     }
-  | { readonly kind: "quiet"; readonly digests: readonly string[] }
+  | {
+      readonly kind: "quiet";
+      readonly digests: readonly string[];
+      readonly safe: Readonly<Record<string, number>>;
+      readonly repeated: number;
+    }
   | { readonly kind: "failed"; readonly message: string };
 
 type Order =
@@ -40,6 +45,9 @@ export class Member {
   complaints: readonly string[] = [];
   /** Of its groups' states, when all was quiet. */
   digests: readonly string[] | undefined;
+  /** In its groups' states then: up to which number each membership's safe updates have come, and how many came again. */
+  safe: Readonly<Record<string, number>> = {};
+  repeated = 0;
   isPaused = false;
   readonly #child: ChildProcess;
   #isRunning = true;
@@ -111,6 +119,8 @@ export class Member {
         break;
       case "quiet":
         this.digests = message.digests;
+        this.safe = message.safe;
+        this.repeated = message.repeated;
         break;
       case "failed":
         this.#problem ??= `${this.name}: ${message.message}`;

@@ -1,5 +1,5 @@
 /**
- *     npm run torture -- --minutes M [--members N] [--seed S] [--json]
+ *     npm run torture -- --minutes M [--members N] [--seed S] [--durable] [--json]
  *
  * Exit codes as those of `coterie`: 0 all is right, 1 something is not, 2 the command line, 130 Ctrl-C.
  */
@@ -15,6 +15,7 @@ interface Settings {
   readonly minutes: number;
   readonly members: number;
   readonly seed: number;
+  readonly durable: boolean;
   readonly json: boolean;
 }
 
@@ -25,6 +26,7 @@ function settings(): Settings | string {
         minutes: { type: "string", default: "1" },
         members: { type: "string", default: "5" },
         seed: { type: "string", default: String(Date.now() % 1_000_000) },
+        durable: { type: "boolean", default: false },
         json: { type: "boolean", default: false },
       },
     });
@@ -33,7 +35,7 @@ function settings(): Settings | string {
     if (!Number.isInteger(members) || members < MEMBERS_MIN || members > MEMBERS_MAX)
       return `--members is a whole number from ${MEMBERS_MIN} to ${MEMBERS_MAX}`;
     if (!Number.isInteger(seed) || seed < 0) return "--seed is a whole number";
-    return { minutes, members, seed, json: values.json };
+    return { minutes, members, seed, durable: values.durable, json: values.json };
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
@@ -56,14 +58,21 @@ async function main(): Promise<number> {
     console.error(chosen);
     return EXIT.usage;
   }
-  const { minutes, members, seed, json } = chosen;
+  const { minutes, members, seed, durable, json } = chosen;
   const interruption = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => interruption.abort());
   const progress = (text: string): void => {
     if (process.stderr.isTTY) process.stderr.write(`\r\u001b[2K${text.slice(0, (process.stderr.columns ?? 80) - 1)}`);
   };
   try {
-    const verdict = await torture({ seconds: minutes * 60, members, seed, signal: interruption.signal, progress });
+    const verdict = await torture({
+      seconds: minutes * 60,
+      members,
+      seed,
+      durable,
+      signal: interruption.signal,
+      progress,
+    });
     progress("");
     if (json) console.log(JSON.stringify(verdict));
     else tell(verdict);

@@ -4,15 +4,16 @@
  * equal, and `coterie check` judges what the nodes have written down.
  */
 import { execFile } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { Random } from "../../src/base/random.ts";
-import { Cast } from "./cast.ts";
+import { Cast, type CastOptions } from "./cast.ts";
 import { Episode, type Fault } from "./episode.ts";
 import { type Figures, figuresOf } from "./figures.ts";
+import type { Member } from "./member.ts";
 
 const CLI = fileURLToPath(new URL("../../dist/edge/cli.js", import.meta.url));
 const VISITORS = 2;
@@ -26,6 +27,8 @@ export interface TortureOptions {
   readonly seconds: number;
   readonly members: number;
   readonly seed: number;
+  /** Durable groups: now and then all processes fail at once, and disks are damaged, one at a time. */
+  readonly durable?: boolean;
   readonly signal: AbortSignal;
   /** Hears how it goes on. */
   readonly progress: (text: string) => void;
@@ -41,6 +44,9 @@ export interface Verdict extends Figures {
   readonly members: number;
   readonly seconds: number;
   readonly episodes: number;
+  /** Of durable groups: safe updates that some caller was told of, and those of them that are not there in the end. */
+  readonly acknowledged: number;
+  readonly lostAcknowledged: number;
   readonly faults: Readonly<Partial<Record<Fault, number>>>;
   /** From the end of the last faults until all had come together. */
   readonly convergenceMs: number | undefined;
@@ -59,7 +65,9 @@ export async function torture(options: TortureOptions): Promise<Verdict> {
   const directory = mkdtempSync(join(tmpdir(), "coterie-torture-"));
   const histories = join(directory, "histories");
   mkdirSync(histories);
-  const run = new Run(options, histories);
+  const disks = { data: join(directory, "data"), acknowledged: join(directory, "acknowledged") };
+  if (options.durable === true) for (const folder of Object.values(disks)) mkdirSync(folder);
+  const run = new Run(options, histories, options.durable === true ? disks : undefined);
   let keeps = false;
   try {
     const verdict = await run.play();
@@ -79,19 +87,23 @@ class Run {
   readonly #cast: Cast;
   readonly #faults = new Map<Fault, number>();
   readonly #problems: string[] = [];
+  readonly #disks: CastOptions["disks"];
   #episodes = 0;
+  #acknowledged = 0;
+  #lost = 0;
   #convergenceMs: number | undefined;
 
-  constructor(options: TortureOptions, histories: string) {
+  constructor(options: TortureOptions, histories: string, disks: CastOptions["disks"]) {
     const { members, seed, signal } = options;
     this.#options = options;
     this.#histories = histories;
+    this.#disks = disks;
     this.#random = new Random(seed);
     this.#names = Array.from({ length: members }, (_, index) => `m${index + 1}`);
     const visitors = Array.from({ length: VISITORS }, (_, index) => `v${index + 1}`);
     const names = [...this.#names, ...visitors];
     const rate = MESSAGES_PER_SECOND / members;
-    this.#cast = new Cast({ names, founders: members, histories, rate, random: this.#random.fork(), signal });
+    this.#cast = new Cast({ names, founders: members, histories, disks, rate, random: this.#random.fork(), signal });
   }
 
   async play(): Promise<Verdict> {
@@ -123,6 +135,8 @@ class Run {
       members,
       seconds: Math.round(Math.max(seconds, lasted)),
       episodes: this.#episodes,
+      acknowledged: this.#acknowledged,
+      lostAcknowledged: this.#lost,
       faults: Object.fromEntries([...this.#faults].sort()),
       ...figuresOf(this.#histories),
       convergenceMs: this.#convergenceMs === undefined ? undefined : Math.round(this.#convergenceMs),
@@ -163,6 +177,19 @@ class Run {
     );
     const states = new Set(running.map(({ digests }) => digests?.join()));
     if (states.size !== 1) this.#problems.push(`there are ${states.size} different states in the end`);
+    if (this.#disks !== undefined) this.#account(this.#disks.acknowledged, running[0]);
+  }
+
+  /** Everything that was acknowledged to any process of the run is in the states, once. */
+  #account(folder: string, member: Member | undefined): void {
+    for (const membership of readdirSync(folder)) {
+      const acknowledged = Number(readFileSync(join(folder, membership), "utf8"));
+      this.#acknowledged += acknowledged;
+      this.#lost += Math.max(0, acknowledged - (member?.safe[membership] ?? 0));
+    }
+    if (this.#lost > 0) this.#problems.push(`${this.#lost} acknowledged updates are lost`);
+    const repeated = member?.repeated ?? 0;
+    if (repeated > 0) this.#problems.push(`${repeated} updates came twice`);
   }
 
   #judge(settled: boolean): Promise<readonly Violation[]> {

@@ -13,6 +13,7 @@ import { forced } from "../../protocol/membership/forced.ts";
 import { DataDirectory, DataDirectoryError } from "../../runtime/data-directory.ts";
 import { intact } from "../../runtime/log/intact.ts";
 import { SEGMENT_NAME } from "../../runtime/log/recovery.ts";
+import { recollect } from "../../runtime/recollection.ts";
 import { EXIT, type Exit, exitHelp } from "../exit.ts";
 import { Output } from "../output.ts";
 
@@ -37,7 +38,7 @@ async function recoverFrom(path: string, { force = false, json = false }: Option
   const output = new Output(json);
   let data = await open(path);
   try {
-    const memory = clusterMemoryOf(data.log);
+    const memory = recollect(data.log).cluster;
     const cluster = randomBytes(8).toString("hex");
     const records = forced(memory, data.id, cluster);
     const { installed } = memory;
