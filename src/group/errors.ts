@@ -166,7 +166,7 @@ export const ERROR_CODES = {
   },
   "data-damaged": {
     meaning:
-      "Records in the data directory that were on disk once are not intact any more, and no other node has them.",
+      "Records in the data directory that were on disk once are not intact any more, and without this disk there is no quorum.",
     remedy: "`coterie recover` lets the cluster go on with what is intact.",
     retryable: false,
   },

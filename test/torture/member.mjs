@@ -18,6 +18,8 @@ const ASKING_MS = 150;
 const TICK_MS = 10;
 /** How calls may end when the membership does. */
 const EXPECTED = new Set(["excluded", "outcome-unknown", "left", "closed", "blocked"]);
+/** How joins of durable groups may end when the disk that was to bring the group back was damaged: another one does it. */
+if (acknowledged !== undefined) for (const code of ["not-recoverable", "group-lost"]) EXPECTED.add(code);
 
 const definitionOf = (name) =>
   defineGroup({

@@ -20,6 +20,7 @@ interface Options {
   readonly discovery?: string;
   readonly seeds?: readonly string[];
   readonly founders?: readonly string[];
+  readonly dataDir?: string;
   readonly weight?: number;
   readonly failureTimeoutMs?: number;
   readonly clusterKey?: string;
@@ -37,6 +38,10 @@ export function addWitness(program: Command): void {
     .option("--discovery <directory>", "the directory in which the nodes of this machine find each other")
     .option("--seeds <addresses>", 'nodes of the cluster, "host:port,host:port"', (text) => text.split(","))
     .option("--founders <addresses>", 'those that found the cluster, "host:port,host:port"', (text) => text.split(","))
+    .option(
+      "--data-dir <directory>",
+      "where it keeps what it has promised, so that it is the same voter after a restart",
+    )
     .option("--weight <votes>", "how many votes it has", wholeNumber("--weight", 0, 100))
     .option("--failure-timeout-ms <ms>", "as at the other nodes", wholeNumber("--failure-timeout-ms", 100, 600_000))
     .option("--cluster-key <file>", `the cluster's key or its file; default: ${CLUSTER_KEY_VARIABLE}`)
