@@ -26,6 +26,9 @@ const FAILURE_TIMEOUT_MS = 3000;
 const DIRECTORY_SIZE = 5;
 /** Refusals that an operator must look at. */
 const LOUD_REFUSALS: readonly unknown[] = ["foreign-cluster", "version", "unproven"];
+/** What an operator must do something about, and what goes by itself. */
+const LOUD_NOTICES: readonly string[] = ["disk failed", "disk full", "disk damaged", "the disk is damaged"];
+const WARNINGS: readonly string[] = ["disk slow", "disk well again", "group awaits a keeper"];
 /** A node that was told where to look and finds nobody for so long gives up. */
 const START_TIMEOUT_MS = 30_000;
 /** Names a directory for histories, for programs that do not say. */
@@ -97,9 +100,9 @@ function openNode(
   const { host, port } = listenAddress(options.listen);
   const noticed = (what: string, detail: Readonly<Record<string, unknown>>): void => {
     if (typeof detail["refusal"] === "string") refusals.set(detail["refusal"], String(detail["address"]));
-    const isDisk = what.startsWith("disk ");
-    const isLoud = isDisk || LOUD_REFUSALS.includes(detail["refusal"]);
-    log({ level: isLoud ? "error" : "debug", code: what.replaceAll(" ", "-"), message: `${what}: ${text(detail)}` });
+    const isLoud = LOUD_NOTICES.includes(what) || LOUD_REFUSALS.includes(detail["refusal"]);
+    const level = isLoud ? "error" : WARNINGS.includes(what) ? "warn" : "debug";
+    log({ level, code: what.replaceAll(" ", "-"), message: `${what}: ${text(detail)}` });
   };
   const advertised = options.advertise === undefined ? [] : [parseAddress(options.advertise)?.host ?? ""];
   const guard = guardOf(options, [host, ...advertised]);

@@ -18,6 +18,7 @@ import type { JoinRequest } from "./application.ts";
 import { type Authorize, Doorkeeper } from "./doorkeeper.ts";
 import { Gate, type GateHost } from "./gate.ts";
 import type { Log } from "./log/log.ts";
+import type { DiskReport } from "./log/storage.ts";
 import { Memberships } from "./memberships.ts";
 import type { Clock, Entropy, Evidence, Network, NetworkSink, Refusal } from "./ports.ts";
 import { recollect } from "./recollection.ts";
@@ -38,6 +39,8 @@ export interface DriverOptions {
   readonly history?: HistorySink | undefined;
   /** Where the core's records are kept, on a node with a data directory; its owner tells `persisted`. */
   readonly log?: Log | undefined;
+  /** How the disk is that the log is on. */
+  readonly disk?: (() => DiskReport) | undefined;
 }
 
 /** What a node's owner wants to hear; calls come while effects take place. */
@@ -72,8 +75,12 @@ export interface NodeReport {
     readonly synced: readonly NodeId[];
     /** Members that others find too slow. */
     readonly slow: readonly NodeId[];
+    /** Of a durable group that is lost until one of them is back: those who have it on their disks. */
+    readonly awaited: readonly NodeId[];
     readonly here: boolean;
   }[];
+  /** How the node's disk is; null without a data directory. */
+  readonly disk: DiskReport | null;
 }
 
 interface PendingJoin {
@@ -306,10 +313,12 @@ export class Driver implements NetworkSink, GateHost {
               nodes: view.nodes.map(({ id, address }) => ({ id, address })),
               acceptors: view.acceptors,
             },
-      groups: [...directory.groups].map(({ name, status, number, members, synced, slow: found }) => {
+      groups: [...directory.groups].map(({ name, status, number, members, synced, slow: found, durable, keepers }) => {
         const slow = found.map(({ member }) => member);
-        return { name, status, number, members, synced, slow, here: members.includes(self) };
+        const awaited = durable && status === "lost" ? keepers.map(({ node }) => node) : [];
+        return { name, status, number, members, synced, slow, awaited, here: members.includes(self) };
       }),
+      disk: this.#options.disk?.() ?? null,
     };
     return JSON.stringify(report);
   }

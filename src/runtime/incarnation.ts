@@ -85,6 +85,7 @@ export class Incarnation implements Embodiment {
         history: options.history,
         authorize: options.authorize,
         log: options.data?.log,
+        disk: options.data && (() => (options.data as DataDirectory).report()),
         admission: (cluster, proceed) => {
           discovery.joined(cluster).then(proceed, (problem: unknown) => listener.failed(problem));
         },

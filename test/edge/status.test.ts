@@ -36,6 +36,26 @@ async function open(name: string): Promise<Node> {
 }
 
 describe("coterie status", () => {
+  test("names those whose disks a durable group awaits, and says how disks are", { timeout: 60_000 }, async () => {
+    const book = defineGroup({ name: "book", durable: true, state: () => 0 });
+    const ann = await start({ name: "ann", discovery: directory, dataDir: join(directory, "data-ann") });
+    const bob = await start({ name: "bob", discovery: directory, dataDir: join(directory, "data-bob") });
+    nodes.push(ann, bob);
+    const group = await bob.join(book);
+    await group.leave();
+    const { code, json } = await run(["status", "--discovery", directory, "--json"]);
+    expect(code).toBe(1);
+    const { clusters } = json as Report;
+    expect(clusters[0]?.groups).toMatchObject([{ name: "book", status: "lost", awaited: [bob.self] }]);
+    expect(clusters[0]?.nodes).toMatchObject([
+      { disk: { condition: "ok", damagedRecords: 0 } },
+      { disk: { condition: "ok", damagedRecords: 0 } },
+    ]);
+    const { stdout } = await run(["status", "--discovery", directory]);
+    expect(stdout).toContain("lost: it is on the disk of bob, and awaits one");
+    expect(stdout).toMatch(/log \d+ MB/);
+  });
+
   test("where nobody is: says so, exit code 1, and makes nothing", async () => {
     const nowhere = join(directory, "nowhere");
     const { code, stdout } = await run(["status", "--discovery", nowhere]);

@@ -28,6 +28,8 @@ export interface NodeState {
   readonly inView: boolean;
   /** It agrees on views and keeps the directory. */
   readonly isAcceptor: boolean;
+  /** How its disk is; null without a data directory, or when it does not answer. */
+  readonly disk: NodeReport["disk"];
 }
 
 export interface GroupState {
@@ -38,6 +40,8 @@ export interface GroupState {
   readonly members: readonly NodeId[];
   /** Members that have the state. */
   readonly synced: readonly NodeId[];
+  /** Of a durable group whose members have all failed: those who have it on their disks. */
+  readonly awaited: readonly NodeId[];
 }
 
 export function clustersOf(nodes: readonly SeenNode[]): readonly ClusterState[] {
@@ -50,10 +54,14 @@ export function clustersOf(nodes: readonly SeenNode[]): readonly ClusterState[] 
   );
 }
 
-/** Every node answers, serves and is in the newest view, and every group has its state. */
+/** Every node answers, serves, is in the newest view and has a good disk, if any, and every group has its state. */
 export function isSound({ cluster, nodes, groups }: ClusterState): boolean {
-  const areNodesSound = nodes.every(({ status, inView }) => status === "primary" && inView);
+  const areNodesSound = nodes.every(({ status, inView, disk }) => status === "primary" && inView && isDiskSound(disk));
   return cluster !== "" && areNodesSound && groups.every(({ status }) => status === "live");
+}
+
+function isDiskSound(disk: NodeState["disk"]): boolean {
+  return disk === null || (disk.condition === "ok" && disk.damagedRecords === 0);
 }
 
 function clusterOf(cluster: string, nodes: readonly SeenNode[]): ClusterState {
@@ -67,8 +75,8 @@ function clusterOf(cluster: string, nodes: readonly SeenNode[]): ClusterState {
     cluster,
     view: newest === undefined ? 0 : viewOf(newest),
     nodes: states.sort((a, b) => rankOf(a) - rankOf(b) || nodeName(a.id).localeCompare(nodeName(b.id))),
-    groups: (newest?.groups ?? []).map(({ name, status, number: view, members, synced }) => {
-      return { name, status, view, members, synced };
+    groups: (newest?.groups ?? []).map(({ name, status, number: view, members, synced, awaited }) => {
+      return { name, status, view, members, synced, awaited };
     }),
   };
 }
@@ -83,6 +91,7 @@ function stateOf({ id, address, pid, report, problem = "" }: SeenNode, newest: N
     view: report === undefined ? 0 : viewOf(report),
     inView: newest?.view?.nodes.some((node) => node.id === id) ?? false,
     isAcceptor: newest?.view?.acceptors.includes(id) ?? false,
+    disk: report?.disk ?? null,
   };
 }
 

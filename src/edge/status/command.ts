@@ -12,7 +12,7 @@ import { defaultDirectory, type Resident, residents } from "../../runtime/discov
 import { parseAddress } from "../../runtime/tcp/address.ts";
 import { EXIT, type Exit, exitHelp } from "../exit.ts";
 import { badOption } from "../options.ts";
-import { count, Output, wrap } from "../output.ts";
+import { count, figure, Output, wrap } from "../output.ts";
 import { type ClusterState, clustersOf, isSound, type NodeState } from "./clusters.ts";
 import { survey } from "./survey.ts";
 
@@ -95,9 +95,12 @@ function show(state: ClusterState, output: Output): void {
   if (groups.length === 0) return;
   const names = width(groups.map(({ name }) => name));
   output.line();
-  for (const { name, status, view: number, members, synced } of groups) {
+  for (const { name, status, view: number, members, synced, awaited } of groups) {
     const who = members.map((id) => `${nodeName(id)}${synced.includes(id) ? "" : " (awaits the state)"}`).join(" ");
-    const text = status === "live" ? who : `${status}: all who held the state are gone`;
+    const keepers = awaited.map(nodeName).join(" or ");
+    const gone = `${status}: all who held the state are gone`;
+    const text =
+      status === "live" ? who : keepers === "" ? gone : `${status}: it is on the disk of ${keepers}, and awaits one`;
     const indent = 2 + names + 10;
     const [first = "", ...more] = wrap(text, output.columns - indent);
     output.line(`  ${bold(name.padEnd(names))}${cyan(`view ${number}`.padEnd(10))}${first}`);
@@ -106,7 +109,7 @@ function show(state: ClusterState, output: Output): void {
 }
 
 function statusOf(
-  { status, detail, view, inView, isAcceptor }: NodeState,
+  { status, detail, view, inView, isAcceptor, disk }: NodeState,
   newest: number,
   { colours }: Output,
 ): string {
@@ -117,6 +120,10 @@ function statusOf(
     status === "primary" ? "" : detail,
     view > 0 && view < newest ? `still in view ${view}` : "",
     newest > 0 && !inView ? "not in the view" : "",
+    disk === null || disk.condition === "ok" ? "" : `disk ${disk.condition}: ${disk.detail}`,
+    disk === null || disk.damagedRecords === 0 ? "" : `disk damaged: ${count(disk.damagedRecords, "record")}`,
   ].filter((remark) => remark !== "");
-  return `${paint(remarks.join(", "))}${isAcceptor ? dim("  acceptor") : ""}`;
+  const roles = [isAcceptor ? "acceptor" : "", disk === null ? "" : `log ${figure(disk.bytes / 1e6)} MB`];
+  const about = roles.filter((role) => role !== "").map((role) => dim(`  ${role}`));
+  return `${paint(remarks.join(", "))}${about.join("")}`;
 }
