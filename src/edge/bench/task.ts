@@ -3,7 +3,7 @@
  */
 
 export const FLAVOURS = ["send", "causalSend", "orderedSend", "safeSend"] as const;
-export type Flavour = (typeof FLAVOURS)[number];
+type Flavour = (typeof FLAVOURS)[number];
 
 /**
  * What takes time: a flavour, a query of all members, or a raw message. How many of these get through says nothing, because
