@@ -3,7 +3,6 @@
  */
 
 export const FLAVOURS = ["send", "causalSend", "orderedSend", "safeSend"] as const;
-type Flavour = (typeof FLAVOURS)[number];
 
 /**
  * What takes time: a flavour, a query of all members, or a raw message. How many of these get through says nothing, because
