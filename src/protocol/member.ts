@@ -366,6 +366,7 @@ export class Member implements FlushHost {
     // A leaver answers fetches until it is told that the others have gone on, or none of them is there to fetch, or to tell
     // it; who was accused is not asked.
     this.#epoch?.freeze();
+    this.#flush.end();
     const isNeeded = this.#epoch?.others.some((member) => target.members.includes(member)) === true;
     if (this.#leaving !== "asked") this.end("excluded");
     else if (!isNeeded) this.end("left");
@@ -415,6 +416,7 @@ export class Member implements FlushHost {
     this.#recovery = undefined;
     this.#checkpoint?.end();
     this.#epoch?.freeze();
+    this.#flush.end();
     for (const donation of this.#donations.values()) donation.end();
     this.#donations.clear();
     for (const flush of this.#flushes.end()) {

@@ -23,6 +23,10 @@ describe("seeds on disks that fail", () => {
     }
     expect(recoveries).toBeGreaterThan(5);
   });
+
+  test.each([1095, 1470, 1959])("who leaves while its disk writes takes no step afterwards: seed %i", (seed) => {
+    expect(faultsOf(simulate({ seed, durable: true }))).toEqual([]);
+  });
 });
 
 describe("sixty seeds", () => {

@@ -106,6 +106,13 @@ export class Flush {
     }
   }
 
+  /** This member is in no newer target: what it may still say once its disk is done is nothing to anybody. */
+  end(): void {
+    this.#target = undefined;
+    this.#postponed = undefined;
+    this.#fetching = false;
+  }
+
   /** The primary partition is within reach again. */
   resume(): void {
     if (this.#target !== undefined && this.#postponed !== undefined) this.#install(this.#target, this.#postponed);
