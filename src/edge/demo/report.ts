@@ -8,7 +8,7 @@ import { type Judged, type Outcome, VIEW_CHANGE_MS_MAX } from "./outcome.ts";
 import { ms, next, rowsOn, yes } from "./rows.ts";
 
 const NEXT = [
-  ["npx coterie demo --durable", "all of them killed at once, and nothing lost"],
+  ["npx coterie demo --durable", "all killed at once, and nothing lost"],
   ["npx coterie simulate", "the same code, simulated, under worse"],
   ["npx coterie simulate --list-mutants", "bugs to plant, to see them caught"],
   ["npx coterie status", "the nodes that run on this machine"],
