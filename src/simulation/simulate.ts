@@ -200,6 +200,8 @@ export function unsettled(world: World, names: readonly string[] = []): string |
 /** What is still awaited in a group. When nothing else is unsettled, it will never come. */
 function pending(world: World): string | undefined {
   for (const host of world.running) {
+    const log = host.storage?.log;
+    if (log !== undefined && log.durable < log.next) return `${host.id} awaits its disk`;
     for (const [group, { flushesPending, queriesPending }] of host.groups) {
       if (flushesPending > 0) return `${host.id} awaits a flush in ${group}`;
       if (queriesPending > 0) return `${host.id} awaits a query in ${group}`;
