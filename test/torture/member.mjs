@@ -199,7 +199,8 @@ const ORDERS = {
   quiet,
   async leave() {
     sending = false;
-    await node.close();
+    // A node that has not started yet has nothing to leave.
+    await node?.close();
     process.disconnect();
     process.exit();
   },
