@@ -68,7 +68,11 @@ describe("sixty seeds", () => {
 });
 
 test("a node that leaves a group and joins it again in the same turn is a member of it", () => {
-  for (const seed of [46, 65]) expect(faultsOf(simulate({ seed, members: 5 }))).toEqual([]);
+  for (const seed of [46, 65, 1345]) expect(faultsOf(simulate({ seed, members: 5 }))).toEqual([]);
+});
+
+test("a process that is stopped may be told to stall as well", () => {
+  expect(faultsOf(simulate({ seed: 1490, members: 5 }))).toEqual([]);
 });
 
 describe("a seed", () => {

@@ -324,7 +324,7 @@ export class World {
     const host = this.hosts.get(name);
     if (host?.driver === undefined) return;
     host.pausedUntil = Math.max(host.pausedUntil, this.now + forMs);
-    if (how === "stall") this.#reportStall(host, this.now, host.pausedUntil);
+    if (how === "stall") this.#reportStall(host, this.now, this.now + forMs);
   }
 
   /** Cuts the hosts into sides that do not reach each other. */

@@ -151,7 +151,9 @@ export class Flush {
     const reports = [...this.#reports.values()];
     const current = Math.max(...reports.map(({ epoch }) => epoch));
     const step = this.#behind(current) ?? this.#reissue(current, reports) ?? this.#fresh(target, current);
-    const participants = target.members.filter((member) => step.view.members.includes(member));
+    // Who left and was admitted again since is none of the step's members, although it has the name of one.
+    const isPart = (member: NodeId): boolean => (this.#reports.get(member)?.admitted ?? 0) <= step.view.number;
+    const participants = target.members.filter((member) => step.view.members.includes(member) && isPart(member));
     this.#issued = { step, participants };
     this.#holds.clear();
     for (const member of participants) this.#reports.delete(member);
