@@ -38,6 +38,8 @@ interface Event {
   readonly host: string | undefined;
 }
 
+/** Between two looks for the others. */
+const SEEK_MS = 200;
 const TURN_MS = 0.1;
 const SEGMENT_BYTES = 64 * 1024;
 const WAITING_BYTES_MAX = 1024 * 1024;
@@ -231,8 +233,11 @@ export class World {
     host.driver = driver;
     driver.attach(this.fabric.attach(self, driver));
     driver.recover();
-    if (how === "found" && !driver.process.cluster.isUsed) driver.foundAlone(this.random.word().toString(16));
-    else this.#seek(host, isCurrent, Array.isArray(how) ? how : undefined);
+    if (how === "found" && !driver.process.cluster.isUsed) {
+      driver.foundAlone(this.random.word().toString(16));
+      // The others may all be others by the time that it is cut off.
+      this.at(this.now + SEEK_MS, () => this.#seek(host, isCurrent, undefined), name);
+    } else this.#seek(host, isCurrent, Array.isArray(how) ? how : undefined);
     return host;
   }
 
@@ -437,7 +442,7 @@ export class World {
 
   #seek(host: Host, isCurrent: () => boolean, founders: readonly string[] | undefined): void {
     if (!isCurrent()) return;
-    this.at(this.now + 200, () => this.#seek(host, isCurrent, founders), host.name);
+    this.at(this.now + SEEK_MS, () => this.#seek(host, isCurrent, founders), host.name);
     if (host.status === "primary") return;
     const network = host.driver?.network;
     for (const other of this.hosts.values()) if (other !== host) network?.seek(other.name);
