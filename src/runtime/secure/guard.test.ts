@@ -2,18 +2,16 @@ import { readFileSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { connect as connectTls, createServer as createTlsServer } from "node:tls";
 import fc from "fast-check";
-import { afterEach, describe, expect, it } from "vitest";
-import { CuttingProxy, linkUp, numberedFrame, startNode, type TestNode } from "../../../test/tcp-kit.ts";
+import { describe, expect, it } from "vitest";
+import { CuttingProxy, linkUp, numberedFrame, type TestNode } from "../../../test/tcp-kit.ts";
+import { nodesOfTests } from "../../../test/tcp-nodes.ts";
 import { inquire } from "../tcp/inquire.ts";
 import type { TcpOptions } from "../tcp/network.ts";
 import { clusterKeys, newClusterKey } from "./cluster-key.ts";
 import { type Certificates, Guard, isCertified } from "./guard.ts";
 
-const closers: (() => unknown)[] = [];
-
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close();
-});
+const nodes = nodesOfTests();
+const { closers } = nodes;
 
 const key = newClusterKey();
 const pem = (name: string): string =>
@@ -31,13 +29,8 @@ function certificateGuard(name: string, more: Partial<Certificates> = {}): Guard
   return new Guard({ kind: "certificates", certificates: certificates(name, more) });
 }
 
-async function node(id: string, guard: Guard | undefined, options: TcpOptions = {}): Promise<TestNode> {
-  const started = await startNode(id, { guard, ...options });
-  closers.push(async () => {
-    await started.network.close();
-    expect(started.sink.reentrant).toEqual([]);
-  });
-  return started;
+function node(id: string, guard: Guard | undefined, options: TcpOptions = {}): Promise<TestNode> {
+  return nodes.node(id, { guard, ...options });
 }
 
 /** Listens for bare connections; its address. */

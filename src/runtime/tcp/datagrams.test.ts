@@ -1,32 +1,18 @@
 /** Raw frames by UDP: found out to get through, lost, too long, where there is no UDP, and hostile ones. */
 import { createSocket, type Socket } from "node:dgram";
 import fc from "fast-check";
-import { afterEach, describe, expect, it } from "vitest";
-import {
-  CuttingProxy,
-  frameNumber,
-  isIntact,
-  linkUp,
-  numberedFrame,
-  startNode,
-  type TestNode,
-} from "../../../test/tcp-kit.ts";
+import { describe, expect, it } from "vitest";
+import { CuttingProxy, frameNumber, isIntact, linkUp, numberedFrame, type TestNode } from "../../../test/tcp-kit.ts";
+import { nodesOfTests } from "../../../test/tcp-nodes.ts";
 import { DATAGRAM_BYTES_MAX, type Envelope, envelopeFor, numberBody, openEnvelope } from "./envelope.ts";
 import type { TcpOptions } from "./network.ts";
 
-const closers: (() => unknown)[] = [];
-
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close();
-});
+const nodes = nodesOfTests();
+const { closers } = nodes;
 
 async function node(id: string, options: TcpOptions = {}): Promise<TestNode> {
-  const started = await startNode(id, options);
+  const started = await nodes.node(id, options);
   started.sink.cluster = "x";
-  closers.push(async () => {
-    await started.network.close();
-    expect(started.sink.reentrant).toEqual([]);
-  });
   return started;
 }
 

@@ -1,24 +1,12 @@
 import { connect, createServer, type Socket } from "node:net";
-import { afterEach, describe, expect, it } from "vitest";
-import { linkUp, numberedFrame, startNode, type TestNode } from "../../../test/tcp-kit.ts";
+import { describe, expect, it } from "vitest";
+import { linkUp, numberedFrame, type TestNode } from "../../../test/tcp-kit.ts";
+import { nodesOfTests } from "../../../test/tcp-nodes.ts";
 import { Random } from "../../base/random.ts";
 import { type Handshake, handshakeFrame, readHandshake } from "./handshake.ts";
 import type { TcpOptions } from "./network.ts";
 
-const closers: (() => unknown)[] = [];
-
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close();
-});
-
-async function node(id: string, options: TcpOptions = {}): Promise<TestNode> {
-  const started = await startNode(id, options);
-  closers.push(async () => {
-    await started.network.close();
-    expect(started.sink.reentrant).toEqual([]);
-  });
-  return started;
-}
+const { closers, node } = nodesOfTests();
 
 interface Stranger {
   readonly socket: Socket;

@@ -1,32 +1,12 @@
-import { afterEach, describe, expect, it } from "vitest";
-import {
-  CuttingProxy,
-  frameNumber,
-  isIntact,
-  linkUp,
-  numberedFrame,
-  startNode,
-  type TestNode,
-} from "../../../test/tcp-kit.ts";
+import { describe, expect, it } from "vitest";
+import { CuttingProxy, frameNumber, isIntact, linkUp, numberedFrame, type TestNode } from "../../../test/tcp-kit.ts";
+import { nodesOfTests } from "../../../test/tcp-nodes.ts";
 import { Random } from "../../base/random.ts";
 import type { Lane } from "../ports.ts";
 import { ListenError } from "./address.ts";
-import { TcpNetwork, type TcpOptions } from "./network.ts";
+import { TcpNetwork } from "./network.ts";
 
-const closers: (() => unknown)[] = [];
-
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close();
-});
-
-async function node(id: string, options: TcpOptions = {}): Promise<TestNode> {
-  const started = await startNode(id, options);
-  closers.push(async () => {
-    await started.network.close();
-    expect(started.sink.reentrant).toEqual([]);
-  });
-  return started;
-}
+const { closers, node } = nodesOfTests();
 
 function send(from: TestNode, to: TestNode, lane: Lane, frame: Uint8Array): void {
   from.sink.call((network) => network.send(to.sink.record.id, lane, frame));
