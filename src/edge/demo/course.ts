@@ -39,7 +39,6 @@ export class Course {
   trafficAt: number | undefined;
   /** All three send again. */
   togetherAt: number | undefined;
-  stoppedAt: number | undefined;
 
   constructor({ folder, credentials, seconds, timeline, signal }: CourseOptions) {
     this.#timeline = timeline;
@@ -60,8 +59,8 @@ export class Course {
     await this.#traffic();
     await this.#kill();
     await this.#restart();
-    await this.#settle();
-    await this.#leave();
+    await this.stage.settle("report", "all report their states");
+    await this.stage.leave();
   }
 
   async #gather(): Promise<void> {
@@ -101,25 +100,6 @@ export class Course {
     successor.tell({ kind: "traffic", updatesPerSecond: UPDATES_PER_SECOND });
     this.togetherAt = machineTime();
     await this.#pass("all three send again");
-  }
-
-  async #settle(): Promise<void> {
-    const { stage } = this;
-    this.stoppedAt = machineTime();
-    stage.isOver = true;
-    this.#timeline.remark(this.stoppedAt, "traffic stops; what was sent arrives");
-    stage.tellAll({ kind: "stop" });
-    await stage.allHave("quiet", "the traffic does not come to rest");
-    stage.tellAll({ kind: "report" });
-    await stage.allHave("report", "a member does not report");
-    this.#timeline.remark(machineTime(), "all report their states");
-  }
-
-  async #leave(): Promise<void> {
-    const members = this.stage.running;
-    this.stage.tellAll({ kind: "leave" });
-    await this.stage.within("a member does not leave", Promise.all(members.map(({ ended }) => ended)));
-    this.#timeline.left(machineTime(), "all have left, in good order");
   }
 
   /** One phase of traffic, with a row of rates now and then. */

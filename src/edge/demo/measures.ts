@@ -31,7 +31,7 @@ export interface Nodes {
 
 export function measure(course: Course, ledger: Ledger, nodes: Nodes): Measures {
   const { survivors } = nodes;
-  const { trafficAt, togetherAt, stoppedAt } = course;
+  const { trafficAt, togetherAt, stage } = course;
   const killedAt = course.victim?.killedAt;
   const restartedAt = course.successor?.at;
   const joinedAt = course.successor?.last("joined")?.at;
@@ -48,7 +48,7 @@ export function measure(course: Course, ledger: Ledger, nodes: Nodes): Measures 
     restartMs: between(restartedAt, joinedAt),
     deliveriesPerSecondBefore: rate(trafficAt, killedAt),
     deliveriesPerSecondAfter: rate(changedAt, restartedAt),
-    deliveriesPerSecondTogether: rate(togetherAt, stoppedAt),
+    deliveriesPerSecondTogether: rate(togetherAt, stage.stoppedAt),
   };
 }
 

@@ -33,8 +33,8 @@ export class Stage {
   /** All processes that ever ran, in the order in which they were started. */
   readonly processes: MemberProcess[] = [];
   readonly startedAt = machineTime();
-  /** What members tell of views is of no interest any more. */
-  isOver = false;
+  /** When the traffic was stopped; what members tell of views from then on is of no interest. */
+  stoppedAt: number | undefined;
 
   constructor(options: StageOptions) {
     this.#options = options;
@@ -120,6 +120,24 @@ export class Stage {
     this.timeline.rates(machineTime(), rates, remark);
   }
 
+  /** Stops the traffic; when what was sent has arrived all report, with a message of this kind. */
+  async settle(report: FromMember["kind"], remark: string): Promise<void> {
+    this.stoppedAt = machineTime();
+    this.timeline.remark(this.stoppedAt, "traffic stops; what was sent arrives");
+    this.tellAll({ kind: "stop" });
+    await this.allHave("quiet", "the traffic does not come to rest");
+    this.tellAll({ kind: "report" });
+    await this.allHave(report, "a member does not report");
+    this.timeline.remark(machineTime(), remark);
+  }
+
+  async leave(): Promise<void> {
+    const members = this.running;
+    this.tellAll({ kind: "leave" });
+    await this.within("a member does not leave", Promise.all(members.map(({ ended }) => ended)));
+    this.timeline.left(machineTime(), "all have left, in good order");
+  }
+
   /** The outcome of a stage, which has to come in time. */
   async within<T>(otherwise: string, outcome: Promise<T>, withinMs = STAGE_MS_MAX): Promise<T> {
     const { signal } = this.#options;
@@ -143,7 +161,7 @@ export class Stage {
 
   #heard(message: FromMember, from: MemberProcess): void {
     // What a killed process said last may still come in; the dead install nothing.
-    if (message.kind === "view" && from.killedAt === undefined && !this.isOver) {
+    if (message.kind === "view" && from.killedAt === undefined && this.stoppedAt === undefined) {
       this.#views.add(from.name, message.at, message.number, message.members);
     }
     if (message.kind !== "tick") this.#look();

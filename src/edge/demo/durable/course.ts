@@ -53,7 +53,6 @@ export class DurableCourse {
   restartedAt: number | undefined;
   /** When the group was whole again, and when all had the book. */
   togetherAt: number | undefined;
-  stoppedAt: number | undefined;
 
   constructor(options: CourseOptions) {
     const { folder, timeline, signal } = options;
@@ -75,8 +74,8 @@ export class DurableCourse {
     await this.#traffic();
     await this.#kill();
     await this.#restart();
-    await this.#settle();
-    await this.#leave();
+    await this.stage.settle("book", "all report their books");
+    await this.stage.leave();
   }
 
   /** How many of its entries a process has been told of. */
@@ -136,25 +135,6 @@ export class DurableCourse {
     this.togetherAt = machineTime();
     this.stage.tellAll({ kind: "traffic", updatesPerSecond: UPDATES_PER_SECOND });
     await this.#pass(Math.min(this.#options.seconds / 2, 5), "all three go on");
-  }
-
-  async #settle(): Promise<void> {
-    const { stage } = this;
-    this.stoppedAt = machineTime();
-    stage.isOver = true;
-    this.#timeline.remark(this.stoppedAt, "traffic stops; what was sent arrives");
-    stage.tellAll({ kind: "stop" });
-    await stage.allHave("quiet", "the traffic does not come to rest");
-    stage.tellAll({ kind: "report" });
-    await stage.allHave("book", "a member does not report");
-    this.#timeline.remark(machineTime(), "all report their books");
-  }
-
-  async #leave(): Promise<void> {
-    const members = this.stage.running;
-    this.stage.tellAll({ kind: "leave" });
-    await this.stage.within("a member does not leave", Promise.all(members.map(({ ended }) => ended)));
-    this.#timeline.left(machineTime(), "all have left, in good order");
   }
 
   async #pass(seconds: number, remark: string): Promise<void> {
