@@ -60,6 +60,8 @@ const TIGHT_WINDOW_BYTES = 1000;
 const TIGHT_SLOW_AFTER_MS = 700;
 const ACCUSING_CHANCE = 0.3;
 const RELAY_CHANCE = 0.25;
+const RELAY_MS_MIN = 300;
+const RELAYS_PER_FAULT = 10;
 
 export function simulate(options: SimulationOptions): SimulationResult {
   const { seed, durationMs = 12_000, durable = false } = options;
@@ -89,10 +91,13 @@ export function simulate(options: SimulationOptions): SimulationResult {
   world.fabric.latencyMs = plan.pick([0.2, 0.2, 2, 15]);
   world.fabric.jitterMs = plan.pick([0.3, 0.3, 3, 20]);
   const names = Array.from({ length: members }, (_, index) => String.fromCharCode(97 + index));
-  const relayed = new Random(seed, 12).chance(RELAY_CHANCE) ? "r" : undefined;
-  const traffic = new Traffic(world, { groups: plan.chance(0.3) ? ["g", "h"] : ["g"], relayed, updatesPerSecond });
+  const groups = plan.chance(0.3) ? ["g", "h"] : ["g"];
   const kinds = options.faults ?? [...chosenKinds(plan, seed), ...(durable ? chosenDiskKinds(seed) : [])];
   const everyMs = options.faultsEveryMs ?? plan.pick([250, 900, 2500]);
+  // Many times between two faults, but no more often than a step takes.
+  const relayEveryMs = Math.max(RELAY_MS_MIN, everyMs / RELAYS_PER_FAULT);
+  const relayed = new Random(seed, 12).chance(RELAY_CHANCE) ? { group: "r", everyMs: relayEveryMs } : undefined;
+  const traffic = new Traffic(world, { groups, relayed, updatesPerSecond });
   const faults = new Faults(world, traffic, { names, kinds, everyMs });
 
   const violations: Failure[] = [];
@@ -104,7 +109,7 @@ export function simulate(options: SimulationOptions): SimulationResult {
     // Some clusters know no calm from their first moment on.
     if (plan.chance(0.8)) world.runUntilTrue(() => isConverged(world, names), 10_000);
     if (kinds.length > 0) faults.start();
-    if (relayed !== undefined) traffic.relay(relayed);
+    traffic.relay();
     world.run(durationMs);
     faults.calm();
     world.run(1000);

@@ -7,17 +7,21 @@ import type { Random } from "../base/random.ts";
 import { CAUSAL, FIFO, RAW, SAFE, TOTAL } from "../wire/packet.ts";
 import type { Host, World } from "./world.ts";
 
+export interface Relayed {
+  readonly group: string;
+  readonly everyMs: number;
+}
+
 export interface TrafficOptions {
   readonly groups: readonly string[];
-  /** A group for `relay`. */
-  readonly relayed?: string | undefined;
+  /** A group that is handed from host to host, and how often. */
+  readonly relayed?: Relayed | undefined;
   /** Updates that each member sends in a second, on average. */
   readonly updatesPerSecond: number;
 }
 
 const FLAVOURS = [FIFO, CAUSAL, CAUSAL, TOTAL, TOTAL, SAFE] as const;
 const CARE_MS = 250;
-const RELAY_MS = 300;
 /** When the only member leaves after another has begun to join; at once, most often. */
 const RELAY_LEAVES_MS = [0, 0, 0.3, 0.6, 1, 2, 20];
 /** Who has not left a group by then comes back when it is looked after. */
@@ -60,9 +64,11 @@ export class Traffic {
     this.#absent.clear();
   }
 
-  /** Hands a group from host to host until the traffic stops; then all are to join it. */
-  relay(group: string): void {
-    if (!this.#sending) return;
+  /** Hands the relayed group from host to host until the traffic stops; then all are to join it. */
+  relay(): void {
+    const { relayed } = this.#options;
+    if (!this.#sending || relayed === undefined) return;
+    const { group, everyMs } = relayed;
     const fit = this.#world.running.filter(({ status, closing }) => status === "primary" && !closing);
     const outside = fit.filter((host) => !host.groups.has(group));
     for (const { groups } of fit) groups.get(group)?.send(TOTAL);
@@ -74,7 +80,7 @@ export class Traffic {
         for (const { groups } of holders) groups.get(group)?.membership?.leave();
       });
     }
-    this.#world.after(RELAY_MS * (0.5 + this.#random.fraction()), () => this.relay(group));
+    this.#world.after(everyMs * (0.5 + this.#random.fraction()), () => this.relay());
   }
 
   /** Every member sends a few messages at once, and some ask something. */
@@ -102,7 +108,7 @@ export class Traffic {
   #join(host: Host): void {
     // What was handed on is for all in the end.
     const { groups, relayed } = this.#options;
-    const wanted = this.#sending || relayed === undefined ? groups : [...groups, relayed];
+    const wanted = this.#sending || relayed === undefined ? groups : [...groups, relayed.group];
     for (const group of wanted) {
       if (host.groups.has(group) || this.#absent.has(`${host.name} ${group}`)) continue;
       this.#world.join(host.name, group).isTalkative = true;

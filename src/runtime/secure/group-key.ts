@@ -40,11 +40,24 @@ export class GroupKey {
 /** Whether a signature is by the key pair with this public key; false for what is no key or no signature. */
 export function isSigned(publicKey: Uint8Array, statement: Uint8Array, signature: Uint8Array): boolean {
   try {
-    const key = createPublicKey({ key: Buffer.concat([PUBLIC_PREFIX, publicKey]), format: "der", type: "spki" });
-    return verify(null, statement, key, signature);
+    return verify(null, statement, verifierOf(publicKey), signature);
   } catch {
     return false;
   }
+}
+
+/** Keys that were met lately: making one takes as long as a verification. */
+const verifiers = new Map<string, KeyObject>();
+const VERIFIERS_MAX = 100;
+
+function verifierOf(publicKey: Uint8Array): KeyObject {
+  const name = Buffer.from(publicKey).toString("latin1");
+  const known = verifiers.get(name);
+  if (known !== undefined) return known;
+  const key = createPublicKey({ key: Buffer.concat([PUBLIC_PREFIX, publicKey]), format: "der", type: "spki" });
+  if (verifiers.size >= VERIFIERS_MAX) verifiers.clear();
+  verifiers.set(name, key);
+  return key;
 }
 
 function derive(key: Uint8Array, purpose: string, group: string): Uint8Array {
