@@ -222,7 +222,9 @@ export class Epoch {
 
   /** The flush of the member of rank `from` waits until this member's row covers `target`. */
   receiveSolicit(from: number, target: Row): void {
-    if (!this.#frozen && target.length === this.view.members.length) this.#rows.solicited(from, target);
+    if (this.#frozen || target.length !== this.view.members.length) return;
+    this.#rows.solicited(from, target);
+    if (this.#rows.isWanted) this.#options.journal.hurry();
   }
 
   /** Copies of packets of `sender` from `from` up to but not including `to`, for a member that lacks them. */
@@ -251,7 +253,7 @@ export class Epoch {
   settle(): void {
     const isAwaited = this.#isAwaited;
     this.#isAwaited = false;
-    this.#custody.settle(() => {
+    this.#custody.settle(isAwaited || this.#rows.isWanted, () => {
       if (isAwaited) this.#rows.hurry();
       if (this.#frozen || this.#paused) return;
       for (let sender = 0; sender < this.#streams.length; sender++) this.#acknowledge(sender);

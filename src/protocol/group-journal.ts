@@ -64,6 +64,14 @@ export class GroupJournal {
     this.#journal.after(action);
   }
 
+  afterwards(action: () => void): void {
+    this.#journal.afterwards(action);
+  }
+
+  hurry(): void {
+    this.#journal.hurry();
+  }
+
   /** An epoch begins; the one before it, if there was one, has ended so. */
   begin(view: GroupView, { from, cut }: ReplayEnd): void {
     if (!this.durable) return;

@@ -38,6 +38,42 @@ describe("a node with a data directory", () => {
     expect(effectsOf(effects.take(), "forget")).toMatchObject([{ below: 30 }]);
   });
 
+  test("lets the disk alone for a while when nobody waits, and not for long", () => {
+    const { journal: log, done } = journal();
+    log.write(record);
+    log.afterwards(() => done.push("idle"));
+    log.endTurn(100);
+    expect(log).toMatchObject({ isAwaited: false, deadline: 110 });
+    log.endTurn(105);
+    expect(log).toMatchObject({ isAwaited: false, deadline: 110 });
+    log.endTurn(110);
+    expect(log).toMatchObject({ isAwaited: true, deadline: Number.POSITIVE_INFINITY });
+    log.persisted(1);
+    expect(log.isAwaited).toBe(false);
+    expect(done).toEqual(["idle"]);
+  });
+
+  test("somebody who waits waits for all that was written before, too", () => {
+    const { journal: log } = journal();
+    log.write(record);
+    log.afterwards(() => {});
+    log.endTurn(100);
+    log.hurry();
+    log.endTurn(101);
+    expect(log).toMatchObject({ isAwaited: true, deadline: Number.POSITIVE_INFINITY });
+    log.persisted(1);
+    log.write(record);
+    log.after(() => {});
+    expect(log.isAwaited).toBe(true);
+  });
+
+  test("much that nobody waits for is written at once", () => {
+    const { journal: log } = journal();
+    for (let count = 0; count < 300; count++) log.write(record);
+    log.afterwards(() => {});
+    expect(log.isAwaited).toBe(true);
+  });
+
   test("acts when all that was written before is on disk, in the order in which it was told to", () => {
     const { journal: log, done } = journal(10);
     log.after(() => done.push("nothing to wait for"));

@@ -28,12 +28,16 @@ export interface Journal {
    * they were given.
    */
   after(action: () => void): void;
+  /** The same, but nobody waits: the disk may be left alone for a while, so that one write takes more. */
+  afterwards(action: () => void): void;
+  /** Somebody waits for what is written so far. */
+  hurry(): void;
   /** The group needs no record before this position any more; `Infinity`: none at all. */
   need(group: number, from: number): void;
 }
 
 /** What writes records, and waits for them. */
-export type Records = Pick<Journal, "durable" | "write" | "after">;
+export type Records = Pick<Journal, "durable" | "write" | "after" | "afterwards" | "hurry">;
 
 /** Of a node that keeps nothing. */
 export const VOLATILE: Journal = {
@@ -42,6 +46,8 @@ export const VOLATILE: Journal = {
   next: 0,
   write: () => {},
   after: (action) => action(),
+  afterwards: (action) => action(),
+  hurry: () => {},
   need: () => {},
 };
 
@@ -49,6 +55,9 @@ export const VOLATILE: Journal = {
 const WAITING_BYTES_MAX = 32 * 1024 * 1024;
 const WAITING_RECORDS_MAX = 65_536;
 const RECORD_BYTES = 256;
+/** What nobody waits for is written after so long, or when there is so much of it. */
+const IDLE_MS = 10;
+const IDLE_BYTES = 64 * 1024;
 
 export class DurableJournal implements Journal {
   readonly durable = true;
@@ -61,6 +70,9 @@ export class DurableJournal implements Journal {
   #next: number;
   #durable: number;
   #floor = 0;
+  /** Somebody waits for the records below this position; for the rest nobody does until the deadline. */
+  #awaited = 0;
+  #deadline = Number.POSITIVE_INFINITY;
 
   /**
    * `next`: the position of the first record that will be written; `needs`: from where on each group needs what is there.
@@ -89,9 +101,34 @@ export class DurableJournal implements Journal {
     this.#effects.perform({ kind: "persist", record });
   }
 
+  /** Whether what waits is to be written now. */
+  get isAwaited(): boolean {
+    return this.#durable < this.#awaited;
+  }
+
+  /** Time of the next call of `endTurn` that is needed even if nothing else happens. */
+  get deadline(): number {
+    return this.#deadline;
+  }
+
   after(action: () => void): void {
-    if (this.#durable === this.#next && this.#actions.length === 0) action();
-    else this.#actions.push({ position: this.#next, action });
+    this.hurry();
+    this.#await(action);
+  }
+
+  afterwards(action: () => void): void {
+    if (this.#waitingBytes >= IDLE_BYTES) this.hurry();
+    this.#await(action);
+  }
+
+  hurry(): void {
+    this.#awaited = this.#next;
+  }
+
+  endTurn(now: number): void {
+    if (now >= this.#deadline) this.hurry();
+    if (this.#awaited === this.#next || this.#durable === this.#next) this.#deadline = Number.POSITIVE_INFINITY;
+    else if (this.#deadline === Number.POSITIVE_INFINITY) this.#deadline = now + IDLE_MS;
   }
 
   need(group: number, from: number): void {
@@ -117,6 +154,11 @@ export class DurableJournal implements Journal {
       first.action();
       first = this.#actions.at(0);
     }
+  }
+
+  #await(action: () => void): void {
+    if (this.#durable === this.#next && this.#actions.length === 0) action();
+    else this.#actions.push({ position: this.#next, action });
   }
 }
 

@@ -102,7 +102,7 @@ export class Process implements ClusterHost, MemberHost {
 
   /** When `tick` must be called next. */
   get deadline(): number {
-    let deadline = this.#cluster.deadline;
+    let deadline = Math.min(this.#cluster.deadline, this.#journal?.deadline ?? Number.POSITIVE_INFINITY);
     for (const member of this.#members.values()) deadline = Math.min(deadline, member.deadline);
     return deadline;
   }
@@ -126,6 +126,11 @@ export class Process implements ClusterHost, MemberHost {
   /** Whether something has happened that `endTurn` has not taken care of. */
   get hasUnfinished(): boolean {
     return this.#touched.size > 0 || this.#cluster.hasUnordered;
+  }
+
+  /** Whether somebody waits for what is on its way to the disk. */
+  get awaitsDisk(): boolean {
+    return this.#journal?.isAwaited === true;
   }
 
   /** Counts turns: who was given a membership need not ask for it again in the same turn. */
@@ -234,6 +239,7 @@ export class Process implements ClusterHost, MemberHost {
     this.#touched.clear();
     this.#turns++;
     if (this.#closing) this.#leaveClusterIfDone();
+    this.#journal?.endTurn(now);
   }
 
   // What the cluster tells.

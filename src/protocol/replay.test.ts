@@ -37,6 +37,12 @@ class Disk implements Records {
     else this.#actions.push({ at: this.records.length, action });
   }
 
+  afterwards(action: () => void): void {
+    this.after(action);
+  }
+
+  hurry(): void {}
+
   sync(count = this.records.length): void {
     this.persisted = Math.max(this.persisted, Math.min(count, this.records.length));
     while (this.#actions[0] !== undefined && this.#actions[0].at <= this.persisted) this.#actions.shift()?.action();

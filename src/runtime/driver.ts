@@ -270,7 +270,7 @@ export class Driver implements NetworkSink, GateHost {
     }
     this.#isTurning = false;
     this.#options.history?.flush?.();
-    this.#options.log?.flush();
+    if (this.#process.awaitsDisk) this.#options.log?.flush();
     network.flush();
     if (!this.#effects.empty || this.#process.hasUnfinished) this.#clock.requestTurn();
     if (this.#status !== "closed" && this.#status !== "excluded") this.#clock.wakeAt(this.#process.deadline);

@@ -14,7 +14,7 @@ const mutants: readonly Omit<Mutant, "durable">[] = [
     name: "held-before-disk",
     violates: "R1",
     file: "protocol/multicast/custody.js",
-    find: "this.#journal.after(() => {",
+    find: "this.#journal.afterwards(() => {",
     replace: "[0].forEach(() => {",
     why: "E1: a member's row says what is on its way to the disk; what was safe is gone when all have failed.",
   },

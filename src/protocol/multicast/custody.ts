@@ -39,14 +39,15 @@ export class Custody {
     }
   }
 
-  /** Calls back when what was taken since the last call is on disk, if there is anything. */
-  settle(onDisk: () => void): void {
+  /** Calls back when what was taken since the last call is on disk, if there is anything; perhaps somebody waits for it. */
+  settle(isAwaited: boolean, onDisk: () => void): void {
     if (!this.#unsettled) return;
     this.#unsettled = false;
     const written = this.#written.slice();
-    this.#journal.after(() => {
+    this.#journal.afterwards(() => {
       this.#persisted.set(written);
       onDisk();
     });
+    if (isAwaited) this.#journal.hurry();
   }
 }

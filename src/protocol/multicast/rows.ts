@@ -58,6 +58,11 @@ export class Rows {
     return this.#deadline;
   }
 
+  /** Whether somebody waits until this member holds more. */
+  get isWanted(): boolean {
+    return this.#wanted !== undefined;
+  }
+
   /** A packet has come. */
   received(bytes: number): void {
     if (!this.#isRelay) this.#bytes += bytes;
