@@ -4,6 +4,7 @@
  */
 import {
   type Baseline,
+  durableRound,
   type Latency,
   latencyRound,
   medianRound,
@@ -43,6 +44,7 @@ const COMMON: Work = {
 };
 
 const ROUNDS = 3;
+const DURABLE = { flavour: "safeSend", durable: true } as const;
 
 /** The ratio of messages, or of bytes, in a second: at least so high. */
 function throughput(name: string, must: number, aim: number, work: Partial<Work>, against: Baseline = "plain"): Claim {
@@ -78,6 +80,18 @@ const CLAIMS: readonly Claim[] = [
   latency("orderedSend, one in flight", 4, 2, {}),
   latency("safeSend, one in flight", 5, 3, { flavour: "safeSend" }),
   latency("query of all, one in flight", 4, 2.5, { flavour: "query" }),
+  throughput("safeSend, 1 KB, all send, durable, to raw logs", 0.5, 0.8, { ...DURABLE, bytes: 1024 }, "disk"),
+  {
+    name: "safeSend, one in flight, durable, to memory and disk",
+    work: { ...DURABLE, senders: 1 },
+    unit: "ratio",
+    isMore: false,
+    must: 1,
+    aim: 0.8,
+    rounds: ROUNDS,
+    round: durableRound,
+    value: ({ ratio }) => ratio,
+  },
   {
     name: "orderedSend, 100,000 a second, 99 %",
     work: { perSecond: 33_333 },
@@ -140,7 +154,7 @@ function line({ claim, unit, measured, must, aim, verdict }: Judged, isMore: boo
   const sign = isMore ? "≥" : "≤";
   const text = (value: number): string => `${value}${unit === "ratio" ? "" : ` ${unit}`}`;
   const limits = `must ${sign} ${text(must)}`.padEnd(16) + `aim ${sign} ${text(aim)}`.padEnd(14);
-  return `${claim.padEnd(44)}${text(Number(measured.toFixed(2))).padStart(10)}   ${limits}${verdict}`;
+  return `${claim.padEnd(52)}${text(Number(measured.toFixed(2))).padStart(10)}   ${limits}${verdict}`;
 }
 
 const words = process.argv.slice(2);

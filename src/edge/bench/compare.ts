@@ -31,8 +31,11 @@ export interface Latency {
   readonly cpuNsPerDelivery: number;
 }
 
-/** What a group is compared with: frames on plain TCP among as many processes, the group in clear, or a group that sends so. */
-export const BASELINES = ["plain", "clear", ...FLAVOURS] as const;
+/**
+ * What a group is compared with: frames on plain TCP among as many processes, as many that write to files, the group in
+ * clear, or a group that sends so.
+ */
+export const BASELINES = ["plain", "disk", "clear", ...FLAVOURS] as const;
 export type Baseline = (typeof BASELINES)[number];
 
 /** A member delivers these to itself at once. */
@@ -40,18 +43,18 @@ const EARLY: readonly Way[] = ["rawSend", "send", "causalSend"];
 
 /** Messages a second at each member. In odd rounds the group is measured first. */
 export async function throughputRound(work: Work, against: Baseline = "plain", round = 0): Promise<Round<Throughput>> {
-  const isPlain = against === "plain";
+  const system = against === "plain" ? "raw" : against === "disk" ? "disk" : "group";
   const other = otherWork(work, against);
   const [group, baseline] = await inTurns(
     round,
     () => measure("group", work),
-    () => measure(isPlain ? "raw" : "group", other),
+    () => measure(system, other),
   );
   return { ratio: group.perSecond / baseline.perSecond, group, baseline };
 }
 
 function otherWork(work: Work, against: Baseline): Work {
-  if (against === "plain") return { ...work, perSecond: 0 };
+  if (against === "plain" || against === "disk") return { ...work, perSecond: 0 };
   return against === "clear" ? { ...work, secure: false } : { ...work, flavour: against };
 }
 
@@ -74,6 +77,27 @@ export async function latencyRound(work: Work, round = 0): Promise<Round<Latency
       return latencyOf(measured, measured.result);
     },
   );
+  return { ratio: group.p50 / baseline.p50, group, baseline };
+}
+
+/**
+ * What is sent to a durable group, one in flight: to the same in memory and two synchronous writes of a block, which is what
+ * a hop to the disks and back can cost. The baseline is the former, with two writes added.
+ */
+export async function durableRound(work: Work, round = 0): Promise<Round<Latency>> {
+  const ofGroup = async (durable: boolean): Promise<Latency> => {
+    const measured = await measure("group", { ...work, durable, oneInFlight: true });
+    return latencyOf(measured, measured.result);
+  };
+  const [group, { memory, writeUs }] = await inTurns(
+    round,
+    () => ofGroup(true),
+    async () => {
+      const disk = await measure("disk", { ...work, members: 1, oneInFlight: true });
+      return { memory: await ofGroup(false), writeUs: disk.result.percentile(0.5) };
+    },
+  );
+  const baseline = { ...memory, p50: memory.p50 + 2 * writeUs };
   return { ratio: group.p50 / baseline.p50, group, baseline };
 }
 

@@ -1,6 +1,7 @@
 /**
  * The measured thing: a member of a group that sends one kind of message, and counts what its handlers are given.
  */
+import { join } from "node:path";
 import { batched, borrowed } from "../../group/batch.ts";
 import { defineGroup } from "../../group/define.ts";
 import type { Group } from "../../group/group.ts";
@@ -19,7 +20,7 @@ const BETWEEN_BURSTS_MS = 4;
 const MESSAGE_HEADER_BYTES = 8;
 const STAMP_BYTES = 8;
 
-function definitionFor(meter: Meter, isTimed: boolean, secure: boolean) {
+function definitionFor(meter: Meter, isTimed: boolean, secure: boolean, durable: boolean) {
   const arrived = (stamp: number): void => {
     meter.delivered++;
     if (isTimed && stamp > 0) meter.arrived(machineMicroseconds() - stamp);
@@ -27,6 +28,7 @@ function definitionFor(meter: Meter, isTimed: boolean, secure: boolean) {
   return defineGroup({
     name: "bench",
     secure,
+    durable,
     state: () => ({}),
     updates: {
       bytes: borrowed((_context, message) => {
@@ -82,11 +84,12 @@ export class GroupMember {
   }
 
   static async join(task: Task, meter: Meter): Promise<GroupMember> {
-    const { directory, clusterKey } = task;
+    const { directory, clusterKey, disk, rank, durable = false } = task;
     const isSecure = clusterKey !== undefined;
     const secured = isSecure ? { secure: { clusterKey } } : {};
-    const node = await start({ discovery: directory, log: () => {}, ...secured });
-    const group = await node.join(definitionFor(meter, isTimed(task), isSecure));
+    const kept = durable && disk !== undefined ? { dataDir: join(disk, `node-${rank}`) } : {};
+    const node = await start({ discovery: directory, log: () => {}, ...secured, ...kept });
+    const group = await node.join(definitionFor(meter, isTimed(task), isSecure, durable));
     for await (const { members } of group.views()) if (members.length >= task.members) break;
     return new GroupMember(task, meter, node, group);
   }

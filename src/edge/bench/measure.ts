@@ -79,7 +79,11 @@ export async function measure(system: Task["system"], work: Work): Promise<Measu
   const directory = mkdtempSync(join(tmpdir(), "coterie-bench-"));
   const key = join(directory, "key");
   if (work.secure === true) writeFileSync(key, newClusterKey(), { mode: 0o600 });
-  const task = { ...work, system, directory, ...(work.secure === true ? { clusterKey: key } : {}) };
+  // A temporary directory may well be in memory.
+  const usesDisk = system === "disk" || work.durable === true;
+  const disk = usesDisk ? mkdtempSync(join(process.cwd(), ".bench-disk-")) : undefined;
+  const secured = work.secure === true ? { clusterKey: key } : {};
+  const task = { ...work, system, directory, ...secured, ...(disk === undefined ? {} : { disk }) };
   const members = Array.from({ length: work.members }, (_, rank) => new Member({ ...task, rank }));
   const all = <K extends FromMember["kind"]>(kind: K): Promise<Told<K>[]> =>
     Promise.all(members.map((member) => member.hear(kind)));
@@ -97,7 +101,7 @@ export async function measure(system: Task["system"], work: Work): Promise<Measu
     return summed(outcomes);
   } finally {
     for (const member of members) member.kill();
-    rmSync(directory, { recursive: true, force: true, maxRetries: 3 });
+    for (const path of [directory, disk ?? directory]) rmSync(path, { recursive: true, force: true, maxRetries: 3 });
   }
 }
 

@@ -2,6 +2,7 @@
  * One process of a measurement: `node member.js TASK`, TASK as JSON. It does what the command tells it, and ends with it.
  */
 import { once } from "node:events";
+import { DiskMember } from "./disk.ts";
 import { GroupMember } from "./group.ts";
 import { Meter } from "./meter.ts";
 import { RawMember } from "./raw.ts";
@@ -25,8 +26,9 @@ async function order<K extends ToMember["kind"]>(kind: K): Promise<Extract<ToMem
   }
 }
 
-async function open(): Promise<GroupMember | RawMember> {
+async function open(): Promise<GroupMember | RawMember | DiskMember> {
   if (task.system === "group") return await GroupMember.join(task, meter);
+  if (task.system === "disk") return new DiskMember(task, meter);
   const raw = await RawMember.listen(task, meter);
   tell({ kind: "port", port: raw.port });
   await raw.connect((await order("ports")).ports);

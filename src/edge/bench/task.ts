@@ -41,16 +41,20 @@ export interface Work {
   readonly burst?: Burst;
   /** Over TLS 1.3, in a secure group; else everything goes in clear. */
   readonly secure?: boolean;
+  /** The group is durable, and every node has a data directory. */
+  readonly durable?: boolean;
 }
 
 export interface Task extends Work {
-  /** A group, or sockets with frames on them and no protocol at all. */
-  readonly system: "group" | "raw";
+  /** A group; or sockets with frames on them, or a file with records in it, and no protocol at all. */
+  readonly system: "group" | "raw" | "disk";
   readonly rank: number;
   /** Where the nodes find each other. */
   readonly directory: string;
   /** The file with the cluster's key, if the work is secure. */
   readonly clusterKey?: string;
+  /** Where the disk is that is measured, if one is: each process has a directory of its own in it. */
+  readonly disk?: string;
 }
 
 export interface Outcome {
