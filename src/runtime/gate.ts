@@ -4,7 +4,7 @@
  * opened on the way in. Nothing passes that is malformed, that is clear in a secure group, or sealed and not good.
  */
 import { wordAt } from "../base/arena.ts";
-import type { Slab } from "../base/slabs.ts";
+import { Carver, SLAB_BYTES, type Slab, SlabPool } from "../base/slabs.ts";
 import type { Message } from "../protocol/messages.ts";
 import type { GroupView, NodeId } from "../protocol/view.ts";
 import {
@@ -18,7 +18,8 @@ import {
 import type { GroupSecurity } from "./application.ts";
 import { controlFrame, isSealedKind, laneOf, parseControl, type SealedMessage } from "./frames.ts";
 import type { Network } from "./ports.ts";
-import { Sealing } from "./secure/sealing.ts";
+import { SEAL_BYTES, Sealing } from "./secure/sealing.ts";
+import { SpentLater } from "./secure/spent.ts";
 
 /** Who hears what has passed, and what has not. */
 export interface GateHost {
@@ -32,6 +33,8 @@ export interface GateHost {
 export class Gate {
   readonly #host: GateHost;
   readonly #sealing: Sealing;
+  /** Where sealed packets lie until all receivers have them. */
+  readonly #carver = new Carver(new SlabPool());
   /** Of the secure groups that this node has asked to join, by name. */
   readonly #securities = new Map<string, GroupSecurity>();
 
@@ -108,7 +111,7 @@ export class Gate {
       else this.#host.garbage(from, "sealed control message");
       return;
     }
-    const packet = Packet.parse(opened.frame);
+    const packet = Packet.parse(opened.frame, new SpentLater(opened.frame));
     const isRaw = frame[4] === FRAME_SEALED_RAW;
     if (packet === undefined || (packet.flavour === RAW) !== isRaw) this.#host.garbage(from, "sealed packet");
     else if (isRaw) this.#host.rawPacket(from, packet);
@@ -133,21 +136,23 @@ export class Gate {
   }
 
   multicast(to: readonly NodeId[], packet: Packet, network: Network): void {
-    const frame = this.#frameOf(packet);
-    const memory = frame === packet.bytes ? packet : undefined;
-    for (const receiver of to) network.send(receiver, "bulk", frame, memory);
+    if (!this.#sealing.isSecure(packet.group)) {
+      for (const receiver of to) network.send(receiver, "bulk", packet.bytes, packet);
+      return;
+    }
+    const length = packet.bytes.length + SEAL_BYTES;
+    const piece = length > SLAB_BYTES ? undefined : this.#carver.carve(length);
+    const frame = this.#sealing.sealPacket(packet, piece?.bytes);
+    for (const receiver of to) network.send(receiver, "bulk", frame, piece?.slab);
+    piece?.slab.release();
   }
 
   /** Sends a raw packet, where possible as a datagram; returns for how many receivers there was no room. */
   sendRaw(to: readonly NodeId[], packet: Packet, network: Network): number {
-    const frame = this.#frameOf(packet);
+    const frame = this.#sealing.isSecure(packet.group) ? this.#sealing.sealPacket(packet) : packet.bytes;
     let dropped = 0;
     for (const receiver of to) if (!network.datagram(receiver, frame)) dropped++;
     return dropped;
-  }
-
-  #frameOf(packet: Packet): Uint8Array {
-    return this.#sealing.isSecure(packet.group) ? this.#sealing.sealPacket(packet) : packet.bytes;
   }
 
   #sendSealed(to: readonly NodeId[], message: SealedMessage, network: Network): void {

@@ -27,9 +27,12 @@ import {
   type Packet,
   RAW,
 } from "../../wire/packet.ts";
+import { spend } from "./spent.ts";
 
 const HEADER_BYTES = 20;
 const TAG_BYTES = 16;
+/** By so much a sealed frame is longer. */
+export const SEAL_BYTES = HEADER_BYTES + TAG_BYTES;
 const NONCE_BYTES = 12;
 const CIPHER = "aes-256-gcm";
 const COUNTER_MAX = 0xffff_ffff;
@@ -37,7 +40,7 @@ const COUNTER_MAX = 0xffff_ffff;
 /** Keys of direct messages are kept for so many views. */
 const DIRECT_EPOCHS_MAX = 256;
 
-/** What a sealed frame turned out to be. `late`: of an epoch that is over here, so nobody misses it. */
+/** What a sealed frame turned out to be. The opened one has memory of its own. `late`: of an epoch that is over here, so nobody misses it. */
 export type Opened =
   | { readonly kind: "opened"; readonly frame: Uint8Array }
   | { readonly kind: "late" }
@@ -79,12 +82,13 @@ export class Sealing {
     this.#groups.delete(group);
   }
 
-  sealPacket(packet: Packet): Uint8Array {
+  /** `frame`: where the sealed one goes, whatever is there; as long as the packet and `SEAL_BYTES`. */
+  sealPacket(packet: Packet, frame = allocate(packet.bytes.length + SEAL_BYTES)): Uint8Array {
     const { group, epoch, sender, seqno } = packet;
     const type = packet.flavour === RAW ? FRAME_SEALED_RAW : FRAME_SEALED_PACKET;
     const key = this.#group(group).packetKey(type, epoch, sender);
     assert(key !== undefined, "a member has the keys of the epochs that it sends in");
-    return this.#seal(type, packet.bytes, key, { group, epoch, sender, number: seqno, to: "" });
+    return this.#seal(frame, type, packet.bytes, key, { group, epoch, sender, number: seqno, to: "" });
   }
 
   /** Undefined when `to` has been no member for so long that nothing it may read is left. */
@@ -93,12 +97,14 @@ export class Sealing {
     const epoch = sealing.sharedWith(to);
     const key = epoch === undefined ? undefined : sealing.directKey(epoch, this.#self);
     if (epoch === undefined || key === undefined) return undefined;
-    return this.#seal(FRAME_SEALED_DIRECT, frame, key, { group, epoch, sender: 0, number: sealing.count(), to });
+    const sealed = allocate(frame.length + SEAL_BYTES);
+    const at = { group, epoch, sender: 0, number: sealing.count(), to };
+    return this.#seal(sealed, FRAME_SEALED_DIRECT, frame, key, at);
   }
 
   /** The frame, as it was before it was sealed, or why it is dropped. It came from the link of `from`. */
   open(from: NodeId, frame: Uint8Array): Opened {
-    if (frame.length < HEADER_BYTES + TAG_BYTES) return forged("too short");
+    if (frame.length < SEAL_BYTES) return forged("too short");
     const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
     const group = view.getUint32(8, true);
     const epoch = view.getUint32(12, true);
@@ -126,22 +132,24 @@ export class Sealing {
   }
 
   #seal(
+    frame: Uint8Array,
     type: number,
     clear: Uint8Array,
     key: KeyObject,
     at: { group: number; epoch: number; sender: number; number: number; to: NodeId },
   ): Uint8Array {
-    const frame = allocate(HEADER_BYTES + clear.length + TAG_BYTES);
     const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
     view.setUint32(0, frame.length - 4, true);
-    view.setUint8(4, type);
+    view.setUint16(4, type, true);
     view.setUint16(6, at.sender, true);
     view.setUint32(8, at.group, true);
     view.setUint32(12, at.epoch, true);
     view.setUint32(16, at.number, true);
     const cipher = createCipheriv(CIPHER, key, this.#nonceOf(at.number));
     cipher.setAAD(associated(frame, at.to));
-    frame.set(cipher.update(clear), HEADER_BYTES);
+    const sealed = cipher.update(clear);
+    frame.set(sealed, HEADER_BYTES);
+    spend(sealed);
     cipher.final();
     frame.set(cipher.getAuthTag(), frame.length - TAG_BYTES);
     return frame;
