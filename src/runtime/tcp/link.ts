@@ -80,8 +80,9 @@ export class Link implements InboundOwner, OutboundOwner {
     if (this.#outbound.backlogBytes > this.#surroundings.limits.backlogBytesMax) this.#break();
   }
 
-  pump(): void {
-    this.#outbound.pump();
+  /** Writes about so many bytes; false when no more can be written now. */
+  pump(bytesMax: number): boolean {
+    return this.#outbound.pump(bytesMax);
   }
 
   pulse(): void {

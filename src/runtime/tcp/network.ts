@@ -42,6 +42,9 @@ export interface TcpOptions {
   readonly limits?: Partial<Limits>;
 }
 
+/** So much is written to one node before the next one has its turn: a packet that is full. */
+const TURN_BYTES = 64 * 1024;
+
 /** What has to go by a link instead of a datagram is dropped when so much waits for the node already. */
 const DATAGRAM_BACKLOG_MAX = 256 * 1024;
 
@@ -227,13 +230,15 @@ export class TcpNetwork implements Network {
     this.#dirty.push(link);
   }
 
+  /** Nodes are written to in turns: what goes to several of them goes out while it is in the cache. */
   flush(): void {
-    if (this.#dirty.length === 0) return;
-    for (const link of this.#dirty) {
-      link.isDirty = false;
-      link.pump();
+    const dirty = this.#dirty;
+    for (let isMore = dirty.length > 0; isMore; ) {
+      isMore = false;
+      for (const link of dirty) if (link.pump(TURN_BYTES)) isMore = true;
     }
-    this.#dirty.length = 0;
+    for (const link of dirty) link.isDirty = false;
+    dirty.length = 0;
   }
 
   datagram(to: NodeId, frame: Uint8Array): boolean {

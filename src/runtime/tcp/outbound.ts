@@ -51,8 +51,8 @@ export class Outbound {
     this.#outbox.push(lane, frame, memory);
   }
 
-  pump(): void {
-    this.#outbox.pump();
+  pump(bytesMax: number): boolean {
+    return this.#outbox.pump(bytesMax);
   }
 
   /** At each pulse of the network: sends one when nothing else was sent since the last. Pulses are never sent again. */

@@ -161,6 +161,19 @@ describe("an outbox", () => {
     expect(outbox.canResume(5000)).toBe(true);
   });
 
+  it("writes no more in a turn than it was told to, in whole chunks, and says whether there is more", () => {
+    const outbox = new Outbox(limits, newCounters());
+    const socket = new FakeSocket(() => {});
+    outbox.resume(socket, 0);
+    for (let number = 0; number < 3; number++) outbox.push("bulk", numberedFrame(number, 5000));
+    const turns = [1, 2, 3].map(() => [outbox.pump(6000), socket.writableLength]);
+    expect(turns).toEqual([
+      [true, 10_000],
+      [false, 15_000],
+      [false, 15_000],
+    ]);
+  });
+
   it("gathers small frames and writes large ones as they are", () => {
     const writes: Uint8Array[] = [];
     const outbox = new Outbox(limits, newCounters());

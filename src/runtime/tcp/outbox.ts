@@ -112,14 +112,17 @@ export class Outbox {
     return true;
   }
 
-  /** Hands the socket as much as it may have now. */
-  pump(): void {
+  /** Hands the socket what it may have now, or as many chunks as make `bytesMax`. False when there is no more for it. */
+  pump(bytesMax = Number.POSITIVE_INFINITY): boolean {
     const socket = this.#socket;
-    if (socket === undefined) return;
-    let handedBytes = socket.writableLength;
+    if (socket === undefined) return false;
+    const { handedBytesMax, windowBytes } = this.#limits;
+    const room = handedBytesMax - socket.writableLength;
+    const most = Math.min(room, bytesMax);
+    let handedBytes = 0;
     let first: Uint8Array | undefined;
     let isCorked = false;
-    while (handedBytes < this.#limits.handedBytesMax && this.#written - this.#consumed < this.#limits.windowBytes) {
+    while (handedBytes < most && this.#written - this.#consumed < windowBytes) {
       const chunk = this.#nextChunk();
       if (chunk === undefined) break;
       handedBytes += chunk.length;
@@ -136,6 +139,7 @@ export class Outbox {
     }
     if (isCorked) socket.uncork();
     else if (first !== undefined) socket.write(first);
+    return handedBytes >= bytesMax;
   }
 
   /**
