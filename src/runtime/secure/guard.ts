@@ -42,6 +42,11 @@ const CERTIFIED_CIPHERS = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHA
 
 const HANDSHAKE_MS = 5000;
 
+interface Examined {
+  readonly raw: Socket;
+  readonly examination: Examination;
+}
+
 /** What became of a connection that somebody made to us. */
 export interface Examination {
   passed(socket: TLSSocket): void;
@@ -55,7 +60,7 @@ export class Guard {
   /** Never listens: connections are handed to it. */
   readonly #server: Server;
   /** Connections in their handshake, by where they come from. */
-  readonly #examined = new Map<string, { readonly raw: Socket; readonly examination: Examination }>();
+  readonly #examined = new Map<string, Examined>();
 
   /** A connection that has not proved anything by `handshakeMs` is given up. Throws when the certificates cannot be used. */
   constructor(credentials: Credentials, handshakeMs = HANDSHAKE_MS) {
@@ -92,11 +97,20 @@ export class Guard {
 
   /** Examines who has made this connection; exactly one of the examination's calls follows. */
   examine(raw: Socket, examination: Examination): void {
-    const key = origin(raw);
-    this.#examined.set(key, { raw, examination });
     raw.on("error", () => {});
+    if (raw.remoteAddress === undefined) {
+      raw.destroy();
+      examination.failed("the connection closed");
+      return;
+    }
+    const key = origin(raw);
+    // One from the same port has ended, though its end has not been told yet.
+    this.#examined.get(key)?.examination.failed("the connection closed");
+    this.#examined.set(key, { raw, examination });
     raw.on("close", () => {
-      if (this.#examined.get(key)?.raw === raw) this.#settle(raw)?.failed("the connection closed");
+      if (this.#examined.get(key)?.raw !== raw) return;
+      this.#examined.delete(key);
+      examination.failed("the connection closed");
     });
     this.#server.emit("connection", raw);
   }

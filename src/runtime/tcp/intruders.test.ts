@@ -174,7 +174,9 @@ describe("a stranger at the port", () => {
       await closed;
     }
     expect(one.network.counters.garbage).toBe(rounds);
-    expect(one.sink.count("garbage")).toBe(rounds);
+    // A log is not to be flooded.
+    expect(one.sink.count("garbage")).toBeGreaterThan(0);
+    expect(one.sink.count("garbage")).toBeLessThan(rounds);
     other.sink.call((network) => network.send("a#1", "bulk", numberedFrame(0, 100)));
     other.sink.call((network) => network.flush());
     await one.sink.until(() => one.sink.frames.length === 1);
@@ -198,23 +200,16 @@ describe("a stranger at the port", () => {
     expect(one.network.counters.handshakeTimeouts).toBe(1);
   });
 
-  it("is crowded out by too many others, in all and from one address", async () => {
+  it("keeps nobody out by taking all places, in all or from one address: the oldest loses his", async () => {
     for (const limits of [{ halfOpenMax: 5 }, { halfOpenPerRemoteMax: 5 }]) {
       const one = await node("a#1", { limits });
       const silent: Stranger[] = [];
       for (let count = 0; count < 5; count++) silent.push(await stranger(one));
-      await (await stranger(one)).closed;
-      expect(one.network.counters.crowdedOut).toBe(1);
-      silent[0]?.socket.destroy();
+      const polite = await stranger(one);
+      polite.socket.write(helloFrom("x#1", { probe: true }));
+      expect(readHandshake(await polite.answer)).toMatchObject({ kind: "welcome" });
       await silent[0]?.closed;
-      // The place is free once the node has seen the connection close, which only it can know.
-      await expect
-        .poll(async () => {
-          const again = await stranger(one);
-          again.socket.write(helloFrom("x#1", { probe: true }));
-          return Promise.race([again.answer.then(() => "answered"), again.closed.then(() => "crowded out")]);
-        })
-        .toBe("answered");
+      expect(one.network.counters.crowdedOut).toBe(1);
       await one.network.close();
     }
   });

@@ -12,7 +12,9 @@ import type { Liveness } from "../liveness.ts";
 import type { Lane, Network, NetworkSink } from "../ports.ts";
 import type { Guard } from "../secure/guard.ts";
 import { formatAddress, ListenError, parseAddress } from "./address.ts";
+import { Anteroom } from "./anteroom.ts";
 import { Caller, type CallerEvents } from "./caller.ts";
+import { Complaints } from "./complaints.ts";
 import { type Counters, newCounters } from "./counters.ts";
 import { Datagrams, FEATURE_DATAGRAMS } from "./datagrams.ts";
 import { Dial, KEEP_ALIVE_MS } from "./dial.ts";
@@ -58,19 +60,20 @@ export class TcpNetwork implements Network {
   readonly #limits: Limits;
   readonly #counters: Counters;
   readonly #notices = new Notices();
+  readonly #complaints = new Complaints<"socket" | "crowd" | "unproven" | "refused" | "garbage">((from, what) =>
+    this.#notices.post(() => this.#surroundings?.sink.garbage(from, what)),
+  );
   readonly #liveness: Liveness | undefined;
   readonly #guard: Guard | undefined;
   #surroundings: Surroundings | undefined;
-  /** Connections that were made before `start`. */
-  #early: Socket[] = [];
+  /** All that others have made, until it streams or is gone. */
+  readonly #anteroom: Anteroom<Socket>;
   readonly #links = new Map<NodeId, Link>();
   readonly #dirty: Link[] = [];
   #sessions = 0;
   readonly #probes = new Set<Dial>();
-  /** Connections that the guard examines, and those in their handshake. */
-  #examinedCount = 0;
-  readonly #halfOpen = new Set<Caller>();
-  readonly #halfOpenPerRemote = new Map<string, number>();
+  /** Those who have passed the guard and are in their handshake, by the connection that they made. */
+  readonly #callers = new Map<Caller, { readonly made: Socket; readonly host: string }>();
   /** Hellos of nodes that are not linked, for a moment. */
   readonly #held = new Map<NodeId, { readonly caller: Caller; readonly hello: Hello; readonly version: number }>();
   readonly #pulseTimer: NodeJS.Timeout;
@@ -87,9 +90,14 @@ export class TcpNetwork implements Network {
     this.#guard = options.guard;
     this.#counters = newCounters();
     this.counters = this.#counters;
-    server.on("connection", (socket) => this.#answer(socket));
+    this.#anteroom = new Anteroom(
+      this.#limits,
+      (socket, host) => this.#answer(socket, host),
+      () => this.#crowdedOut(),
+    );
+    server.on("connection", (socket) => this.#arrived(socket));
     // For example too many open files: the connection is lost, its dialler tries again.
-    server.on("error", (error) => this.#report("the listening socket", error.message));
+    server.on("error", (error) => this.#complaints.complain("socket", "the listening socket", error.message));
     this.#pulseTimer = setInterval(() => {
       for (const link of this.#links.values()) link.pulse();
     }, this.#limits.pulseMs).unref();
@@ -99,7 +107,12 @@ export class TcpNetwork implements Network {
   static async listen(options: TcpOptions = {}): Promise<TcpNetwork> {
     const host = options.host ?? "127.0.0.1";
     const port = options.port ?? 0;
-    const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS });
+    const server = createServer({
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEP_ALIVE_MS,
+      pauseOnConnect: true,
+    });
     const network = await new Promise<TcpNetwork>((resolve, reject) => {
       server.once("error", (error) => reject(ListenError.from(error, host, port)));
       server.listen({ host, port }, () => {
@@ -135,9 +148,9 @@ export class TcpNetwork implements Network {
       guard: this.#guard,
     };
     this.#datagrams?.start(this.#surroundings, (id) => this.#links.get(id)?.peer);
-    const early = this.#early;
-    this.#early = [];
-    for (const socket of early) setImmediate(() => this.#answer(socket));
+    setImmediate(() => {
+      if (this.#closing === undefined) this.#anteroom.open();
+    });
     this.#notices.post(() => {
       this.#liveness?.announce(sink.identity().record.id, (id, stalledMs) => {
         if (this.#links.has(id)) sink.alive(id, stalledMs);
@@ -269,9 +282,9 @@ export class TcpNetwork implements Network {
     clearInterval(this.#pulseTimer);
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     for (const probe of this.#probes) probe.giveUp();
-    for (const socket of this.#early) socket.destroy();
+    for (const caller of [...this.#callers.keys()]) caller.drop();
+    this.#anteroom.close();
     this.#guard?.close();
-    for (const caller of this.#halfOpen) caller.drop();
     for (const link of this.#links.values()) link.cut();
     this.#links.clear();
     this.#dirty.length = 0;
@@ -285,50 +298,43 @@ export class TcpNetwork implements Network {
     return this.#surroundings;
   }
 
-  /** Takes up a connection that somebody made. */
-  #answer(socket: Socket): void {
-    const surroundings = this.#surroundings;
-    const remoteHost = socket.remoteAddress ?? "";
-    const fromRemote = this.#halfOpenPerRemote.get(remoteHost) ?? 0;
-    const halfOpenCount = this.#examinedCount + this.#halfOpen.size + this.#early.length;
-    const isCrowded = halfOpenCount >= this.#limits.halfOpenMax || fromRemote >= this.#limits.halfOpenPerRemoteMax;
-    if (this.#closing !== undefined || isCrowded) {
-      this.#counters.crowdedOut++;
-      socket.on("error", () => {});
-      socket.destroy();
-      return;
-    }
-    if (surroundings === undefined) {
-      socket.on("error", () => {});
-      this.#early.push(socket);
-      return;
-    }
-    this.#halfOpenPerRemote.set(remoteHost, fromRemote + 1);
-    if (this.#guard === undefined) this.#halfOpen.add(new Caller(socket, surroundings, this.#callerEvents));
-    else this.#examine(socket, remoteHost, this.#guard, surroundings);
+  /** Somebody has made a connection; nothing of it is read before its turn. */
+  #arrived(socket: Socket): void {
+    socket.on("error", () => {});
+    if (this.#closing === undefined) this.#anteroom.arrived(socket, socket.remoteAddress ?? "");
+    else socket.destroy();
   }
 
-  /** Who has not proved that it belongs here is not listened to. */
-  #examine(socket: Socket, remoteHost: string, guard: Guard, surroundings: Surroundings): void {
-    const remote = formatAddress(remoteHost, socket.remotePort ?? 0);
-    this.#examinedCount++;
-    guard.examine(socket, {
+  /** It is the turn of a connection. Who has not proved that it belongs here is not listened to. */
+  #answer(socket: Socket, host: string): void {
+    const remote = formatAddress(host, socket.remotePort ?? 0);
+    if (this.#guard === undefined) {
+      this.#hear(socket, socket, host);
+      socket.resume();
+      return;
+    }
+    this.#guard.examine(socket, {
       passed: (proven) => {
-        this.#examinedCount--;
-        if (this.#closing === undefined) {
-          this.#halfOpen.add(new Caller(proven, surroundings, this.#callerEvents));
-        } else {
-          this.#leaves(remoteHost);
-          proven.destroy();
-        }
+        this.#anteroom.know(host);
+        if (this.#closing === undefined) this.#hear(proven, socket, host);
+        else proven.destroy();
       },
       failed: (why) => {
-        this.#examinedCount--;
-        this.#leaves(remoteHost);
+        // Unless it has lost its place, and was counted then.
+        if (!this.#anteroom.left(socket, host)) return;
         this.#counters.unproven++;
-        this.#report(remote, `has not proved that it belongs here: ${why}`);
+        this.#complaints.complain("unproven", remote, `has not proved that it belongs here: ${why}`);
       },
     });
+  }
+
+  #hear(socket: Socket, made: Socket, host: string): void {
+    this.#callers.set(new Caller(socket, this.#started(), this.#callerEvents), { made, host });
+  }
+
+  #crowdedOut(): void {
+    this.#counters.crowdedOut++;
+    this.#complaints.complain("crowd", "the listening socket", "dropped a connection, as there are too many");
   }
 
   readonly #callerEvents: CallerEvents = {
@@ -337,21 +343,16 @@ export class TcpNetwork implements Network {
     settled: (caller) => this.#settled(caller),
     garbage: (caller, what) => {
       this.#counters.garbage++;
-      this.#report(caller.remote, what);
+      this.#complaints.complain("garbage", caller.remote, what);
     },
   };
 
   #settled(caller: Caller): void {
-    if (!this.#halfOpen.delete(caller)) return;
-    this.#leaves(caller.remoteHost);
+    const known = this.#callers.get(caller);
+    if (known === undefined) return;
+    this.#callers.delete(caller);
+    this.#anteroom.left(known.made, known.host);
     for (const [id, held] of this.#held) if (held.caller === caller) this.#held.delete(id);
-  }
-
-  /** A connection from there is in its handshake no more. */
-  #leaves(remoteHost: string): void {
-    const fromRemote = (this.#halfOpenPerRemote.get(remoteHost) ?? 1) - 1;
-    if (fromRemote === 0) this.#halfOpenPerRemote.delete(remoteHost);
-    else this.#halfOpenPerRemote.set(remoteHost, fromRemote);
   }
 
   #inquired(caller: Caller, inquiry: Inquiry): void {
@@ -389,6 +390,7 @@ export class TcpNetwork implements Network {
       this.#turnAway(caller, hello, "foreign-cluster", cluster);
       return;
     }
+    this.#anteroom.know(caller.remoteHost);
     const link = this.#links.get(hello.record.id);
     const refusal = link === undefined ? sink.admit(hello.record, hello.cluster) : undefined;
     if (refusal !== undefined) this.#turnAway(caller, hello, refusal, "");
@@ -412,7 +414,11 @@ export class TcpNetwork implements Network {
 
   #turnAway(caller: Caller, hello: Hello, code: RefusalCode, detail: string): void {
     caller.refuse(code, detail);
-    this.#report(caller.remote, `refused ${hello.record.id} of cluster "${hello.cluster}": ${code}`);
+    this.#complaints.complain(
+      "refused",
+      caller.remote,
+      `refused ${hello.record.id} of cluster "${hello.cluster}": ${code}`,
+    );
   }
 
   #found(sink: NetworkSink, address: string, answer: Welcome | Refused): void {
@@ -427,9 +433,5 @@ export class TcpNetwork implements Network {
     } else {
       this.#notices.post(() => sink.refused(address, code, detail));
     }
-  }
-
-  #report(from: string, what: string): void {
-    this.#notices.post(() => this.#surroundings?.sink.garbage(from, what));
   }
 }

@@ -4,10 +4,11 @@
 import type { SlabPool } from "../../base/slabs.ts";
 import type { NetworkSink } from "../ports.ts";
 import type { Guard } from "../secure/guard.ts";
+import type { AnteroomLimits } from "./anteroom.ts";
 import type { Counters } from "./counters.ts";
 import { VERSION_NEWEST, VERSION_OLDEST } from "./handshake.ts";
 
-export interface Limits {
+export interface Limits extends AnteroomLimits {
   /** A connection that is not made by then is given up. */
   readonly connectMs: number;
   /** A handshake that is not complete by then is given up. */
@@ -36,10 +37,6 @@ export interface Limits {
   readonly datagramProbeMs: number;
   /** A node that leaves more than this waiting is reported `broken`. */
   readonly backlogBytesMax: number;
-  /** Inbound connections in their handshake, in all … */
-  readonly halfOpenMax: number;
-  /** … and from one remote address. */
-  readonly halfOpenPerRemoteMax: number;
   /** How long a connection may take to write what it was given after its link or its network was closed. */
   readonly lingerMs: number;
   readonly versionOldest: number;
@@ -63,6 +60,10 @@ export const DEFAULT_LIMITS: Limits = {
   backlogBytesMax: 256 * 1024 * 1024,
   halfOpenMax: 256,
   halfOpenPerRemoteMax: 128,
+  waitingMax: 256,
+  waitingPerRemoteMax: 32,
+  strangersPerSecond: 256,
+  knownPerSecond: 1024,
   lingerMs: 250,
   versionOldest: VERSION_OLDEST,
   versionNewest: VERSION_NEWEST,
