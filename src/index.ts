@@ -30,7 +30,7 @@ export type {
   SubsetCalls,
 } from "./group/group.ts";
 export type { Optimistic, Plain, Stable } from "./group/guarantee.ts";
-export type { Cluster, JoinOptions, Node } from "./group/node.ts";
+export type { Cluster, JoinAllOptions, JoinOptions, Node } from "./group/node.ts";
 export type {
   NullReply,
   Position,

@@ -214,6 +214,20 @@ describe("a secure group with a key of its own", () => {
     expect(await second.safeSend.add(1)).toBe(21);
   });
 
+  it("takes a key for each of several groups", async () => {
+    const [ann, bob] = await cluster();
+    const purse = defineGroup({ ...definition, name: "purse" });
+    const purseKey = newClusterKey();
+    await ann.joinAll([vault, purse], { keys: { vault: key, purse: purseKey } });
+    const swapped = { keys: { vault: purseKey, purse: key } };
+    await expect(bob.joinAll([vault, purse], swapped)).rejects.toMatchObject({ code: "refused" });
+    await expect(bob.joinAll([vault, purse], { key })).rejects.toMatchObject({ code: "refused", group: "purse" });
+    const [first] = await bob.joinAll([vault, purse], { key, keys: { purse: purseKey } });
+    expect(await first.safeSend.add(1)).toBe(1);
+    for (const keys of [{ tally: key }, { nobody: key }, { vault: "no key" }])
+      await expect(bob.joinAll([vault, tally], { keys })).rejects.toMatchObject({ code: "invalid-option" });
+  });
+
   it("does not lead who brings a key into a group without one", async () => {
     const [ann, bob] = await cluster();
     await ann.join(vault);
@@ -256,14 +270,17 @@ describe("who may join", () => {
       asked.push(applicant);
       return applicant.group === "names";
     });
-    await ann.join(tally);
     const refused = { code: "refused", group: "tally" };
+    await expect(ann.join(tally)).rejects.toMatchObject(refused);
+    await ann.join(names);
     await expect(bob.joinAll([names, tally])).rejects.toMatchObject(refused);
     await expect(bob.join(tally)).rejects.toMatchObject(refused);
-    expect((await bob.join(names)).view.members).toEqual([bob.self]);
-    expect(asked.map((each) => Object.values(each as object).join())).toEqual(
-      ["names", "tally", "tally", "names"].map((group) => `${bob.self},bob,${group}`),
-    );
+    expect((await bob.join(names)).view.members).toEqual([ann.self, bob.self]);
+    expect(asked.map((each) => Object.values(each as object).join())).toEqual([
+      // The one that leads asks itself, too.
+      ...["tally", "names"].map((group) => `${ann.self},ann,${group}`),
+      ...["names", "tally", "tally", "names"].map((group) => `${bob.self},bob,${group}`),
+    ]);
   });
 
   it("is nobody when the application fails, or does not say yes", async () => {

@@ -59,10 +59,36 @@ export function keyGuard(setting: string | Uint8Array | readonly (string | Uint8
   }
 }
 
-/** The one key that a setting of a group names. Throws `invalid-option`. */
-export function groupKeyBytes(setting: unknown): Uint8Array {
+/**
+ * The key of each of these groups that has one, by name: what `keys` has for it, else `key` if the group is secure. Throws
+ * `invalid-option`.
+ */
+export function groupKeysOf(
+  groups: readonly { readonly name: string; readonly secure: boolean }[],
+  { key, keys = {} }: { readonly key?: unknown; readonly keys?: unknown },
+): ReadonlyMap<string, Uint8Array> {
+  const problem = (why: string): CoterieError => new CoterieError("invalid-option", `join: ${why}`);
+  if (typeof keys !== "object" || keys === null) throw problem("`keys` is not an object");
+  const found = new Map<string, Uint8Array>();
+  const secure = groups.filter((group) => group.secure).map(({ name }) => name);
+  if (key !== undefined) {
+    const names = groups.map(({ name }) => name).join(", ");
+    if (secure.length === 0) throw problem(`\`key\` is given, and ${names} is not secure`);
+    const bytes = groupKeyBytes(key, "key");
+    for (const name of secure) found.set(name, bytes);
+  }
+  for (const [name, own] of Object.entries(keys)) {
+    if (!secure.includes(name))
+      throw problem(`\`keys\` has one for ${name}, which is not a secure group among those joined`);
+    found.set(name, groupKeyBytes(own, `keys["${name}"]`));
+  }
+  return found;
+}
+
+/** The one key that a setting names. */
+function groupKeyBytes(setting: unknown, where: string): Uint8Array {
   const problem = (why: string, cause?: unknown): CoterieError =>
-    new CoterieError("invalid-option", `join: \`key\` ${why}`, { cause });
+    new CoterieError("invalid-option", `join: \`${where}\` ${why}`, { cause });
   if (typeof setting !== "string" && !(setting instanceof Uint8Array)) throw problem("is neither text nor bytes");
   let keys: readonly Uint8Array[];
   try {

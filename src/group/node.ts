@@ -7,7 +7,7 @@ import type { HistorySink } from "../protocol/history.ts";
 import type { ClusterView, NodeId } from "../protocol/view.ts";
 import type { ClusterStatus, JoinRefusal } from "../runtime/application.ts";
 import { GroupKey } from "../runtime/secure/group-key.ts";
-import { groupKeyBytes } from "./credentials.ts";
+import { groupKeysOf } from "./credentials.ts";
 import { type CompiledDefinition, compiledOf, type GroupDefinition } from "./define.ts";
 import { consoleLog, type Log } from "./diagnostics.ts";
 import { CoterieError } from "./errors.ts";
@@ -29,6 +29,11 @@ export interface JoinOptions {
    * what members say. Rejects with code `refused` if the group has another one, or none.
    */
   readonly key?: string | Uint8Array;
+}
+
+export interface JoinAllOptions extends JoinOptions {
+  /** The keys of secure groups by name, where they are not `key`. */
+  readonly keys?: Readonly<Record<string, string | Uint8Array>>;
 }
 
 /** The cluster as this node sees it. */
@@ -56,7 +61,7 @@ export interface Node {
   /** Joins several groups in one atomic step: all of them or none. Resolves with the groups, in the same order. */
   joinAll<const G extends readonly GroupDefinition[]>(
     definitions: G,
-    options?: JoinOptions,
+    options?: JoinAllOptions,
   ): Promise<{ readonly [K in keyof G]: Group<G[K]> }>;
   /** Ends all memberships and leaves the cluster. Their calls fail with code `closed`. Never rejects. */
   close(): Promise<void>;
@@ -119,7 +124,7 @@ class LiveNode implements Node {
 
   async joinAll<const G extends readonly GroupDefinition[]>(
     definitions: G,
-    options: JoinOptions = {},
+    options: JoinAllOptions = {},
   ): Promise<{ readonly [K in keyof G]: Group<G[K]> }> {
     const handles = await this.#joinAll(definitions, options);
     return handles.map((handle) => handle.as()) as unknown as { readonly [K in keyof G]: Group<G[K]> };
@@ -134,7 +139,7 @@ class LiveNode implements Node {
     return this.close();
   }
 
-  async #joinAll(definitions: readonly GroupDefinition[], options: JoinOptions): Promise<readonly GroupHandle[]> {
+  async #joinAll(definitions: readonly GroupDefinition[], options: JoinAllOptions): Promise<readonly GroupHandle[]> {
     const { signal } = options;
     if (!Array.isArray(definitions))
       throw new CoterieError("invalid-option", "joinAll: the definitions are not an array");
@@ -155,11 +160,9 @@ class LiveNode implements Node {
     }
     if (signal?.aborted === true) throw abortedBy(signal, "join", names.join(", "));
     if (compiled.length === 0) return [];
-    const key = options.key === undefined ? undefined : groupKeyBytes(options.key);
-    if (key !== undefined && !compiled.some(({ secure }) => secure))
-      throw new CoterieError("invalid-option", `join: \`key\` is given, and ${names.join(", ")} is not secure`);
+    const keys = groupKeysOf(compiled, options);
     const make = (definition: CompiledDefinition, events: ReplicaEvents): Replica => this.#replica(definition, events);
-    const joining = new Joining(this.#runtime, compiled, key, make);
+    const joining = new Joining(this.#runtime, compiled, keys, make);
     this.#joins.add(joining);
     try {
       return await joining.done(signal);
@@ -231,7 +234,7 @@ class Joining {
   constructor(
     runtime: NodeRuntime,
     definitions: readonly CompiledDefinition[],
-    key: Uint8Array | undefined,
+    keys: ReadonlyMap<string, Uint8Array>,
     replicaOf: (definition: CompiledDefinition, events: ReplicaEvents) => Replica,
   ) {
     this.#outcome = new Promise((resolve, reject) => {
@@ -244,6 +247,7 @@ class Joining {
     );
     const requests = this.#replicas.map((application) => {
       const { name, digest, durable, secure, operations } = application.definition;
+      const key = keys.get(name);
       const security = secure ? { key: key && new GroupKey(key, name) } : undefined;
       return { name, digest, durable, operations, application, security };
     });

@@ -38,6 +38,8 @@ export interface ProcessOptions {
   readonly mintSecret: () => Uint8Array;
   /** How joins of groups with a key of their own are checked. */
   readonly verify: Verify;
+  /** Whether the directory requests of this node are sent to itself when it leads; else they are ordered at once. */
+  readonly asksItself?: boolean;
   /** Of a node with a data directory: the position of its log's next record, and what is there of cluster and groups. */
   readonly log?:
     | {

@@ -34,7 +34,7 @@ export interface DriverOptions {
    * Without it nothing is asked.
    */
   readonly admission?: ((cluster: string, proceed: () => void) => void) | undefined;
-  /** Asked while this node leads, before another node joins a group; without it every node may. */
+  /** Asked while this node leads, before a node, be it this one, joins a group; without it every node may. */
   readonly authorize?: Authorize | undefined;
   readonly history?: HistorySink | undefined;
   /** Where the core's records are kept, on a node with a data directory; its owner tells `persisted`. */
@@ -146,6 +146,7 @@ export class Driver implements NetworkSink, GateHost {
         mintCluster,
         mintSecret,
         verify: isSigned,
+        asksItself: options.authorize !== undefined,
         recordsHistory,
         log: log && recollect(log),
       },
@@ -444,7 +445,9 @@ export class Driver implements NetworkSink, GateHost {
         this.#unlink(effect.id);
         break;
       case "send":
-        this.#gate.send(effect.to, effect.message, network);
+        if (effect.message.kind === "directoryRequest" && effect.to[0] === this.#options.self.id)
+          this.message(this.#options.self.id, effect.message);
+        else this.#gate.send(effect.to, effect.message, network);
         break;
       case "multicast":
         this.#gate.multicast(effect.to, effect.packet, network);

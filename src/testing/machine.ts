@@ -5,7 +5,7 @@
 import type { GroupDefinition } from "../group/define.ts";
 import { CoterieError } from "../group/errors.ts";
 import type { Group } from "../group/group.ts";
-import { type Cluster, createNode, type JoinOptions, type Node } from "../group/node.ts";
+import { type Cluster, createNode, type JoinAllOptions, type JoinOptions, type Node } from "../group/node.ts";
 import type { NodeId } from "../protocol/view.ts";
 import { type IncarnationListener, RunningNode } from "../runtime/running-node.ts";
 import { instrument, type ReplicaState } from "./instrument.ts";
@@ -113,7 +113,7 @@ export class Machine implements SimulatedNode {
 
   joinAll<const G extends readonly GroupDefinition[]>(
     definitions: G,
-    options?: JoinOptions,
+    options?: JoinAllOptions,
   ): Promise<{ readonly [K in keyof G]: Group<G[K]> }> {
     const { stage, changed } = this.#parts;
     return this.#while(async (life, node) => {

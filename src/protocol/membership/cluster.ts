@@ -35,6 +35,7 @@ export interface ClusterOptions {
   readonly recordsHistory: boolean;
   /** How joins of groups with a key are checked. */
   readonly verify: Verify;
+  readonly asksItself?: boolean;
   readonly journal: Journal;
   /** What this node's disk remembers of the cluster; undefined without one. */
   readonly memory: ClusterMemory | undefined;
@@ -78,14 +79,24 @@ export class Cluster implements SuccessionHost {
   #heartbeatAt = 0;
 
   constructor(options: ClusterOptions, effects: Effects, host: ClusterHost, now: number) {
-    const { self, timing, directorySize, mintCluster, recordsHistory, verify, journal, memory } = options;
+    const {
+      self,
+      timing,
+      directorySize,
+      mintCluster,
+      recordsHistory,
+      verify,
+      asksItself = false,
+      journal,
+      memory,
+    } = options;
     const { failureTimeoutMs, leaseMs, attemptMs } = timing;
     this.#options = options;
     this.#self = self.id;
     this.#effects = effects;
     this.#host = host;
     this.#now = now;
-    this.#replica = new DirectoryReplica({ self: self.id, leaseMs, recordsHistory, verify }, effects, host);
+    this.#replica = new DirectoryReplica({ self: self.id, leaseMs, recordsHistory, verify, asksItself }, effects, host);
     this.#seats = new Seats(this.#linked);
     const succession = { self: self.id, timing, journal, seats: this.#seats };
     this.#succession = new Succession(succession, this.#replica, effects, this);

@@ -20,6 +20,8 @@ export interface DirectoryReplicaOptions {
   readonly leaseMs: number;
   readonly recordsHistory: boolean;
   readonly verify: Verify;
+  /** Whether this node's own requests, when it leads, are sent to it, so that they take the way of everybody's. */
+  readonly asksItself: boolean;
 }
 
 /** Whom the replica tells. */
@@ -127,8 +129,9 @@ export class DirectoryReplica {
   #submit(number: number, command: DirectoryCommand): void {
     const leader = this.#view?.acceptors[0];
     if (leader === undefined) return;
-    const request: DirectoryRequest = { requester: this.#options.self, number, command };
-    if (leader === this.#options.self) this.#toOrder.push(request);
+    const { self, asksItself } = this.#options;
+    const request: DirectoryRequest = { requester: self, number, command };
+    if (leader === self && !asksItself) this.#toOrder.push(request);
     else this.#effects.send(leader, { kind: "directoryRequest", request });
   }
 
