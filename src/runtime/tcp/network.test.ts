@@ -106,7 +106,7 @@ describe("links", () => {
     flush(one);
     await linkUp(one, other);
     // The only event that an acknowledgement makes is that it frees memory, so this one is polled for.
-    await expect.poll(() => one.network.backlogBytes("b#1")).toBe(0);
+    await expect.poll(() => one.network.backlogBytes("b#1"), { timeout: 10_000 }).toBe(0);
   });
 
   it("stop in the middle of a read when the frame's handler unlinks", async () => {
