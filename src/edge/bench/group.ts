@@ -14,7 +14,7 @@ import { type Burst, machineMicroseconds, type Task } from "./task.ts";
 /** Sent without awaiting between two looks at how far things are. */
 const BURST_BYTES = 262_144;
 /** How many bursts are under way. */
-const BURSTS = 4;
+const BURSTS = 8;
 /** Long enough for everything that a burst has caused to be over. */
 const BETWEEN_BURSTS_MS = 4;
 const MESSAGE_HEADER_BYTES = 8;

@@ -8,7 +8,7 @@ import { Meter } from "./meter.ts";
 import { RawMember } from "./raw.ts";
 import type { FromMember, Task, ToMember } from "./task.ts";
 
-const WARM_UP_MS = 1000;
+const WARM_UP_MS = 3000;
 
 const task = JSON.parse(process.argv[2] ?? "") as Task;
 const orders: ToMember[] = [];
