@@ -109,7 +109,7 @@ export class Incarnation implements Embodiment {
   static async open(options: IncarnationOptions, listener: IncarnationListener): Promise<Incarnation> {
     const { host, port, guard, data } = options;
     await data?.vacate();
-    const liveness = await Liveness.start({ host });
+    const liveness = await Liveness.start({ host, sealed: guard !== undefined });
     let network: TcpNetwork | undefined;
     try {
       network = await TcpNetwork.listen({ host, port, liveness, guard });

@@ -4,11 +4,13 @@
  * long. As long as the main thread runs, its own frames show that it lives, and the worker is silent. Received datagrams are reported to the main thread in batches, with their age, so
  * that a node that was itself stalled does not take old news for new.
  *
- *     0  u32 stalled for, ms     8  the sender's id, then the receiver's: each its length and its UTF-8
- *     4  u32 magic, "COTL"
+ *     0  u32 stalled for, ms            12  u32 magic, "COTL"
+ *     4  f64 a number, always larger    16  the sender's id, then the receiver's: each its length and its UTF-8
  *
- * A datagram counts only when it names a watched incarnation as its sender and this one as its receiver. It is a hint,
- * never a proof: nothing safe depends on it, and forging one can at most delay an exclusion.
+ * A datagram counts only when it names a watched incarnation as its sender and this one as its receiver. In a secured
+ * network a seal follows, half an HMAC-SHA256 with a key that both sides take from the connection over which the sender
+ * streams to the receiver; then nobody else can say it, and it cannot be repeated. It is a hint, never a proof: nothing safe
+ * depends on it, and forging one where there are no seals can at most delay an exclusion.
  */
 import { Worker } from "node:worker_threads";
 import { assert } from "../base/assert.ts";
@@ -26,6 +28,8 @@ export interface LivenessOptions {
   readonly port?: number;
   /** How often each watched node gets a datagram. */
   readonly periodMs?: number;
+  /** Whether datagrams are sealed, with the keys that `sealWith` and `openWith` tell. */
+  readonly sealed?: boolean;
   /** A main thread that came round within this time needs nobody to speak for it. */
   readonly quietMs?: number;
 }
@@ -107,6 +111,7 @@ export class Liveness {
         reportMs: REPORT_MS,
         stallMs: STALL_MS,
         pauseMs: PAUSE_MS,
+        sealed: options.sealed === true,
         state,
       },
     });
@@ -157,6 +162,16 @@ export class Liveness {
     });
   }
 
+  /** What this watched node is sent is sealed with this key from now on. */
+  sealWith(id: NodeId, key: Uint8Array): void {
+    this.#worker.postMessage({ id, outgoing: key });
+  }
+
+  /** What comes from this watched node is sealed with this key, in which it has said nothing yet. */
+  openWith(id: NodeId, key: Uint8Array): void {
+    this.#worker.postMessage({ id, incoming: key });
+  }
+
   unwatch(id: NodeId): void {
     this.#early = this.#early.filter((peer) => peer.id !== id);
     this.#worker.postMessage({ id });
@@ -185,10 +200,11 @@ export class Liveness {
   }
 }
 
-/** The datagram that says: this sender lives. */
+/** The datagram that says: this sender lives. Its number is for who sends it. */
 export function livenessDatagram(stalledMs: number, sender: NodeId, receiver: NodeId): Uint8Array {
   const writer = new Writer();
   writer.u32(stalledMs);
+  writer.f64(0);
   writer.u32(MAGIC);
   writer.text(sender);
   writer.text(receiver);

@@ -12,6 +12,7 @@ import { Directory, type Nodes } from "../../src/protocol/membership/directory.t
 import { PUBLIC_KEY_BYTES, statementOf } from "../../src/protocol/membership/proof.ts";
 import { controlFrame, parseControl } from "../../src/runtime/frames.ts";
 import { Log } from "../../src/runtime/log/log.ts";
+import { ClusterKeyError, keysIn } from "../../src/runtime/secure/cluster-key.ts";
 import { GroupKey, isSigned } from "../../src/runtime/secure/group-key.ts";
 import { Sealing } from "../../src/runtime/secure/sealing.ts";
 import { envelopeFor, openEnvelope } from "../../src/runtime/tcp/envelope.ts";
@@ -48,6 +49,7 @@ export function targets(): readonly Target[] {
     directories(),
     states(),
     histories(),
+    keyFiles(),
   ];
 }
 
@@ -210,6 +212,24 @@ function states(): Target {
     decodeAny(bytes);
   };
   return { name: "states", from: "disk", examples, hasLength: false, judge };
+}
+
+/** What is in a file of keys: a key is whole or refused, and no error shows one. */
+function keyFiles(): Target {
+  const words = [new Uint8Array(32).fill(1), new Uint8Array(32).fill(255)].map(
+    (bytes) => `coterie_${Buffer.from(bytes).toString("base64url")}`,
+  );
+  const examples = [`${words[0]}\n`, `${words.join("\n")}\n`].map((text) => new Uint8Array(Buffer.from(text)));
+  const judge = (bytes: Uint8Array): string | undefined => {
+    try {
+      const keys = keysIn(Buffer.from(bytes).toString());
+      return keys.every(({ length }) => length === 32) ? undefined : "a key of another length is taken";
+    } catch (error) {
+      if (!(error instanceof ClusterKeyError)) throw error;
+      return words.some((word) => error.message.includes(word.slice(8, 20))) ? "it shows a key" : undefined;
+    }
+  };
+  return { name: "key files", from: "disk", examples, hasLength: false, judge };
 }
 
 function histories(): Target {

@@ -1,3 +1,4 @@
+import { createSocket } from "node:dgram";
 import { readFileSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { connect as connectTls, createServer as createTlsServer } from "node:tls";
@@ -5,6 +6,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { CuttingProxy, linkUp, numberedFrame, type TestNode } from "../../../test/tcp-kit.ts";
 import { nodesOfTests } from "../../../test/tcp-nodes.ts";
+import { Liveness, livenessDatagram } from "../liveness.ts";
 import { inquire } from "../tcp/inquire.ts";
 import type { TcpOptions } from "../tcp/network.ts";
 import { clusterKeys, newClusterKey } from "./cluster-key.ts";
@@ -243,6 +245,66 @@ describe("nodes with certificates", () => {
     expect(isCertified(pem("ann.pem"), "ann")).toBe(true);
     expect(isCertified(pem("ann.pem"), "bob")).toBe(false);
     expect(() => isCertified("nonsense", "ann")).toThrow();
+  });
+});
+
+describe("liveness datagrams behind a guard", () => {
+  /** Passes on to a port what it gets, as it is told. */
+  async function relay(port: number): Promise<{ readonly port: number; pass: (datagram: Buffer) => Buffer[] }> {
+    const socket = createSocket("udp4");
+    closers.push(() => socket.close());
+    await new Promise<void>((resolve) => socket.bind({ address: "127.0.0.1" }, resolve));
+    const relay = { port: socket.address().port, pass: (datagram: Buffer): Buffer[] => [datagram] };
+    socket.on("message", (datagram) => {
+      for (const each of relay.pass(datagram)) socket.send(each, port, "127.0.0.1");
+    });
+    return relay;
+  }
+
+  it.each([
+    ["a cluster key", () => keyGuard(key), () => keyGuard(key)],
+    ["certificates", () => certificateGuard("ann"), () => certificateGuard("bob")],
+  ])("are believed once, and from nobody else: %s", async (_name, annGuard, bobGuard) => {
+    const options = { sealed: true, periodMs: 20, quietMs: 0 };
+    const [heardBy, said] = [await Liveness.start(options), await Liveness.start(options)];
+    const ann = await node("ann#1", annGuard(), { liveness: heardBy });
+    const bob = await node("bob#1", bobGuard(), { liveness: said });
+    const between = await relay(heardBy.port);
+    const passed: Buffer[] = [];
+    between.pass = (datagram) => {
+      passed.push(datagram);
+      return [datagram];
+    };
+    ann.sink.record = { ...ann.sink.record, livenessPort: between.port };
+    await linkUp(ann, bob);
+    const alive = (): number => ann.sink.count("alive");
+    await ann.sink.until(() => alive() > 2);
+
+    // From now on the one that lives is silent, and others speak in its name.
+    const recorded = passed.slice();
+    const [last] = passed.slice(-1);
+    if (last === undefined) throw new Error("nothing has passed");
+    const later = Buffer.from(last);
+    later.writeDoubleLE(1e9, 4);
+    const bare = Buffer.from(livenessDatagram(0, "bob#1", "ann#1"));
+    const forged = [...recorded, later, bare, Buffer.concat([bare, Buffer.alloc(16)]), last.subarray(0, -1)];
+    let rounds = 0;
+    between.pass = () => {
+      rounds++;
+      return forged;
+    };
+    const moreRounds = async (count: number): Promise<void> => {
+      const enough = rounds + count;
+      await expect.poll(() => rounds, { timeout: 10_000 }).toBeGreaterThan(enough);
+    };
+    // What was under way may still come.
+    await moreRounds(15);
+    const before = alive();
+    await moreRounds(20);
+    expect(alive()).toBe(before);
+    between.pass = (datagram) => [datagram, datagram];
+    await ann.sink.until(() => alive() > before);
+    expect(heardBy.counters.dropped).toBeGreaterThan(forged.length);
   });
 });
 

@@ -42,6 +42,9 @@ const CERTIFIED_CIPHERS = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHA
 
 const HANDSHAKE_MS = 5000;
 
+const SECRET_BYTES = 32;
+const SECRET_LABEL = "EXPORTER-coterie-liveness";
+
 interface Examined {
   readonly raw: Socket;
   readonly examination: Examination;
@@ -122,6 +125,12 @@ export class Guard {
     if (this.#credentials.kind === "cluster-key") return secured.isSessionReused();
     const certificate = secured.getPeerX509Certificate();
     return secured.authorized && certificate !== undefined && certifies(certificate, nameOf(id));
+  }
+
+  /** What both sides of a guarded connection know and nobody else, for what is said beside it; undefined once it is closed. */
+  secretOf(socket: Socket): Uint8Array | undefined {
+    if (socket.destroyed) return undefined;
+    return (socket as TLSSocket).exportKeyingMaterial(SECRET_BYTES, SECRET_LABEL, Buffer.alloc(0));
   }
 
   /** Closes the connections that are in their handshake. */

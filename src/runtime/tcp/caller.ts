@@ -74,6 +74,11 @@ export class Caller {
     return guard.speaksFor(this.#socket, id);
   }
 
+  /** What only its other side knows, too; undefined without a guard. */
+  secret(guard: Guard | undefined): Uint8Array | undefined {
+    return guard?.secretOf(this.#socket);
+  }
+
   /** Waits for the answer to its hello at most so long, then is told to try again. */
   hold(delayMs: number): void {
     this.#state = "held";

@@ -87,6 +87,11 @@ export class Dial {
     return this.#socket.bytesRead;
   }
 
+  /** What only its other side knows, too; undefined without a guard. */
+  get secret(): Uint8Array | undefined {
+    return this.#surroundings.guard?.secretOf(this.#socket);
+  }
+
   /** Sends bytes to the node that is received from; dropped when the dial is over. */
   write(bytes: Uint8Array): void {
     if (!this.#isOver) this.#socket.write(bytes);

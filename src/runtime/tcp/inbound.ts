@@ -24,7 +24,8 @@ export interface InboundOwner {
   /** Whether the stream goes on as this welcome says. */
   welcomed(welcome: Welcome, offset: number): boolean;
   turnedAway(refusal: Refused): void;
-  inboundUp(): void;
+  /** `secret` is what only the other side of the connection knows, too; undefined without a guard. */
+  inboundUp(secret: Uint8Array | undefined): void;
   inboundDown(evidence: Evidence): void;
   garbage(what: string): void;
   /** False when the link was cut by this frame's handling. */
@@ -130,7 +131,7 @@ export class Inbound {
       if (this.#consumed > 0) this.#surroundings.counters.reconnects++;
       this.#acknowledged = this.#consumed;
       this.#upSince = performance.now();
-      this.#owner.inboundUp();
+      this.#owner.inboundUp(this.#dial?.secret);
       return true;
     }
     this.#dial = undefined;

@@ -123,6 +123,9 @@ export class Link implements InboundOwner, OutboundOwner {
       this.#break();
       return;
     }
+    const { guard, liveness } = this.#surroundings;
+    const secret = caller.secret(guard);
+    if (secret !== undefined) liveness?.sealWith(this.#peer.id, secret);
     this.#inbound.hurry();
     this.#reportUp();
   }
@@ -175,7 +178,8 @@ export class Link implements InboundOwner, OutboundOwner {
     }
   }
 
-  inboundUp(): void {
+  inboundUp(secret: Uint8Array | undefined): void {
+    if (secret !== undefined) this.#surroundings.liveness?.openWith(this.#peer.id, secret);
     this.#reportUp();
   }
 

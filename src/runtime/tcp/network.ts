@@ -146,6 +146,7 @@ export class TcpNetwork implements Network {
       sink,
       notices: this.#notices,
       guard: this.#guard,
+      liveness: this.#liveness,
     };
     this.#datagrams?.start(this.#surroundings, (id) => this.#links.get(id)?.peer);
     setImmediate(() => {

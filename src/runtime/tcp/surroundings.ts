@@ -2,6 +2,7 @@
  * What all connections of one network share: its limits, memory, counters, and the way to its sink.
  */
 import type { SlabPool } from "../../base/slabs.ts";
+import type { Liveness } from "../liveness.ts";
 import type { NetworkSink } from "../ports.ts";
 import type { Guard } from "../secure/guard.ts";
 import type { AnteroomLimits } from "./anteroom.ts";
@@ -77,6 +78,7 @@ export interface Surroundings {
   readonly notices: Notices;
   /** Stands before every connection; undefined in a network that trusts whoever reaches it. */
   readonly guard: Guard | undefined;
+  readonly liveness: Liveness | undefined;
 }
 
 /**
