@@ -65,10 +65,19 @@ describe("coterie demo", () => {
     ["certificates", ["--secure"]],
     ["key", ["--secure", "key"]],
   ])("does the same over secured connections: %s", { timeout: DEMO_MS }, async (security, options) => {
-    const { json } = await run(["demo", "--json", "--seconds", "3", ...options], { TMPDIR: folder });
+    const { code, json, stderr } = await run(["demo", "--json", "--seconds", "3", ...options], { TMPDIR: folder });
+    expect(stderr).toBe("");
+    expect(json).toMatchObject({ security, problems: [], violations: [] });
+    expect(code).toBe(0);
+    expect(json).toMatchObject({ members: 3, lost: 0, duplicated: 0, ordersAgree: true, statesAgree: true, ok: true });
     // How fast it was is for the plain one to say.
-    expect(json).toMatchObject({ security, violations: [], lost: 0, duplicated: 0 });
-    expect(json).toMatchObject({ members: 3, ordersAgree: true, statesAgree: true });
+    const figures = json as Readonly<Record<string, number>>;
+    for (const name of ["viewChangeMs", "stateTransferMs", "deliveriesPerSecondBefore", "deliveriesPerSecondAfter"])
+      expect(figures[name], name).toBeGreaterThan(0);
+    expect(figures["updatesSent"]).toBeGreaterThan(500);
+    expect(figures["updatesDelivered"]).toBeGreaterThan(2 * (figures["updatesSent"] ?? 0));
+    const { views } = json as { readonly views: readonly { readonly members: readonly string[] }[] };
+    expect(views.map(({ members }) => members.length).slice(-3)).toEqual([3, 2, 3]);
   });
 
   test("tells people what happens, within 80 columns", { timeout: DEMO_MS }, async () => {
