@@ -78,6 +78,7 @@ function unencodableState(group: string, why: Unencodable): CoterieError {
 
 /** A state that is in memory as a whole. */
 class BytesReader implements StateReader {
+  readonly hasFailed: boolean;
   readonly #begin: Uint8Array;
   readonly #bytes: Uint8Array;
   readonly #error: unknown;
@@ -87,6 +88,7 @@ class BytesReader implements StateReader {
     this.#begin = begin;
     this.#bytes = bytes ?? new Uint8Array(0);
     this.#error = error;
+    this.hasFailed = bytes === undefined;
   }
 
   read(callback: (chunk: Uint8Array | undefined) => void): void {
@@ -121,6 +123,7 @@ class StreamReader implements StateReader {
   #rest: Uint8Array | undefined;
   #begin: Uint8Array | undefined;
   #over = false;
+  #hasFailed = false;
 
   constructor(begin: Uint8Array, chunks: Chunks, failed: (error: unknown) => void) {
     this.#begin = begin;
@@ -129,6 +132,10 @@ class StreamReader implements StateReader {
     // Runs a generator to its first `yield` or `await` now, at the point that is captured.
     this.#next = this.#advance();
     this.#next.catch(() => undefined);
+  }
+
+  get hasFailed(): boolean {
+    return this.#hasFailed;
   }
 
   read(callback: (chunk: Uint8Array | undefined) => void): void {
@@ -158,6 +165,7 @@ class StreamReader implements StateReader {
       .catch((error: unknown) => {
         if (this.#over) return;
         this.#over = true;
+        this.#hasFailed = true;
         this.#failed(error);
         callback(failureChunk(error));
       });

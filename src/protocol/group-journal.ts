@@ -34,6 +34,8 @@ export class GroupJournal {
   #bytes = 0;
   #covered = 0;
   #stateBytes = 0;
+  /** How many bytes there were when a checkpoint failed: it is tried again when there are as many more as for a new one. */
+  #failedAt = 0;
   #open: Checkpoint | undefined;
 
   constructor(journal: Journal, group: number, name: string, self: NodeId, bytesMax: number) {
@@ -52,7 +54,10 @@ export class GroupJournal {
 
   /** Whether so much was recorded since the last checkpoint that another one is wanted, and none is under way. */
   get isLong(): boolean {
-    return this.#open === undefined && this.#bytes - this.#covered >= Math.max(this.#bytesMax, this.#stateBytes * 2);
+    return (
+      this.#open === undefined &&
+      this.#bytes - Math.max(this.#covered, this.#failedAt) >= Math.max(this.#bytesMax, this.#stateBytes * 2)
+    );
   }
 
   write(record: JournalRecord): void {
@@ -85,6 +90,11 @@ export class GroupJournal {
     this.#remains = remains;
   }
 
+  /** These came back from the log: they lie behind the checkpoint, too, which the next one makes unneeded. */
+  replayed(records: readonly JournalRecord[]): void {
+    for (const record of records) if (record.kind === "packet") this.#bytes += record.packet.bytes.length;
+  }
+
   /** Where the group's records are; undefined when none was written. */
   get remains(): Remains | undefined {
     return this.#remains;
@@ -95,6 +105,12 @@ export class GroupJournal {
     if (!this.durable) return;
     const first = this.#journal.next;
     this.#open = { view, at: this.#began, before: this.#bytes, first, next: 0, bytes: 0 };
+  }
+
+  /** The rest of the checkpoint will not come: the records before it are still needed. */
+  abandonCheckpoint(): void {
+    this.#open = undefined;
+    this.#failedAt = this.#bytes;
   }
 
   /** The next piece of the checkpoint; `onDisk` is called when it is on disk. */

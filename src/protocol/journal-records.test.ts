@@ -37,6 +37,14 @@ const examples: { readonly [K in JournalRecord["kind"]]: Extract<JournalRecord, 
   cut: { kind: "cut", group: 3, ballot: 7, from: 6, to: 7, cut: [12] },
   checkpoint: { kind: "checkpoint", group: 3, view: 6, index: 2, chunk: Uint8Array.from([4, 5]), last: true },
   minted: { kind: "minted", disk: "0123456789abcdef" },
+  again: {
+    kind: "again",
+    decided: proposal,
+    snapshot: Uint8Array.from([1, 2, 3]),
+    promised: ballot,
+    accepted: { ballot, proposal },
+    packets: [packetOf(SAFE, 0, 3, "text").bytes],
+  },
 };
 
 function gist(record: JournalRecord | undefined): unknown {

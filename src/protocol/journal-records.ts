@@ -3,8 +3,8 @@
  * own bytes. All others are `u32 length, u8 FRAME_RECORD, u8 version, record`. New kinds and new cases go to the end; a
  * change of what is there takes a new version. docs/STORAGE.md says what each is for.
  */
-import { bytes, flag, type Laid, text, u32, union } from "../wire/layout.ts";
-import { Packet } from "../wire/packet.ts";
+import { bytes, flag, type Laid, list, optional, record as struct, text, u32, union } from "../wire/layout.ts";
+import { FRAME_BYTES_MAX, Packet } from "../wire/packet.ts";
 import { Reader } from "../wire/reader.ts";
 import { Writer } from "../wire/writer.ts";
 import { ballot, CHUNK_BYTES_MAX, proposal, row, SNAPSHOT_BYTES_MAX } from "./messages.ts";
@@ -31,6 +31,14 @@ const controlRecord = union({
   checkpoint: { group: u32, view: u32, index: u32, chunk: bytes(CHUNK_BYTES_MAX), last: flag },
   /** The first record: from now on this disk has its id, by which others may know it. */
   minted: { disk: text(16) },
+  /** The view again, and what this acceptor has promised, accepted and held in it. What lies before is not needed. */
+  again: {
+    decided: proposal,
+    snapshot: bytes(SNAPSHOT_BYTES_MAX),
+    promised: ballot,
+    accepted: optional(struct({ ballot, proposal })),
+    packets: list(bytes(FRAME_BYTES_MAX), 131_072),
+  },
 });
 
 /** `packet`: one that the node holds, its own or received; its header says of which group, epoch and sender. */

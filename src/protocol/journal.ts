@@ -21,6 +21,8 @@ export interface Journal {
   readonly hasRoom: boolean;
   /** The position of the next record. */
   readonly next: number;
+  /** Of what was written since the start. */
+  readonly bytes: number;
   /** Records this; what `after` is given afterwards waits until it is on disk. A packet is held until then. */
   write(record: JournalRecord): void;
   /**
@@ -44,6 +46,7 @@ export const VOLATILE: Journal = {
   durable: false,
   hasRoom: true,
   next: 0,
+  bytes: 0,
   write: () => {},
   after: (action) => action(),
   afterwards: (action) => action(),
@@ -67,6 +70,7 @@ export class DurableJournal implements Journal {
   /** Records that are not on disk: the packets, which are held until then, and how many bytes each has. */
   readonly #waiting = new Deque<JournalRecord>();
   #waitingBytes = 0;
+  #bytes = 0;
   #next: number;
   #durable: number;
   #floor = 0;
@@ -89,6 +93,10 @@ export class DurableJournal implements Journal {
     return this.#next;
   }
 
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   get hasRoom(): boolean {
     return this.#waitingBytes < WAITING_BYTES_MAX && this.#waiting.length < WAITING_RECORDS_MAX;
   }
@@ -98,6 +106,7 @@ export class DurableJournal implements Journal {
     this.#next++;
     this.#waiting.push(record);
     this.#waitingBytes += sizeOf(record);
+    this.#bytes += sizeOf(record);
     this.#effects.perform({ kind: "persist", record });
   }
 
@@ -163,5 +172,7 @@ export class DurableJournal implements Journal {
 }
 
 function sizeOf(record: JournalRecord): number {
-  return record.kind === "packet" ? record.packet.bytes.length : RECORD_BYTES;
+  if (record.kind === "packet") return record.packet.bytes.length;
+  if (record.kind === "again") return record.snapshot.length;
+  return record.kind === "checkpoint" ? record.chunk.length + RECORD_BYTES : RECORD_BYTES;
 }

@@ -308,6 +308,15 @@ describe("sending", () => {
   });
 });
 
+test("while the disk does not keep up a member sends nothing of its own", () => {
+  const journal = { ...VOLATILE, durable: true, hasRoom: false };
+  const host = pair({ journal });
+  host.member.send(FIFO, 1, new Uint8Array(3));
+  expect(effectsOf(host.turn(), "multicast")).toEqual([]);
+  journal.hasRoom = true;
+  expect(effectsOf(host.turn(), "multicast")).toHaveLength(1);
+});
+
 describe("flush (F1)", () => {
   test("is held when all that was queued before it is at every member", () => {
     const host = pair();

@@ -265,6 +265,11 @@ export class Member implements FlushHost {
     if (source?.since === since) source.chunk(chunk);
   }
 
+  /** The application could not capture its state at the start of view `since` for the disk. */
+  checkpointFailed(since: number): void {
+    if (this.#checkpoint?.since === since) this.#checkpoint.fail();
+  }
+
   /** The application has loaded the state of transfer `since`. */
   stateLoaded(since: number): void {
     this.#recovery?.loaded(since);
@@ -279,6 +284,7 @@ export class Member implements FlushHost {
 
   /** The next records of this node's log, and the position behind them, or why there is none. */
   recalled(records: readonly JournalRecord[], next: number | "end" | "damaged"): void {
+    this.journal.replayed(records);
     this.#recovery?.recalled(records, next);
   }
 
@@ -601,7 +607,7 @@ export class Member implements FlushHost {
 
   #emit(epoch: Epoch, wallTime: number): void {
     let more = false;
-    while (more || epoch.hasCredit) {
+    while (more || (epoch.hasCredit && this.journal.hasRoom)) {
       const packet = this.#outgoing.take();
       if (packet === undefined) return;
       // All fragments of a message enter one epoch.

@@ -51,6 +51,8 @@ export interface Application {
 export interface StateReader {
   /** Calls back once with the next chunk (at most 64 KiB is best), or undefined at the end; at once or later. */
   read(callback: (chunk: Uint8Array | undefined) => void): void;
+  /** What was read does not make a whole state, and never will. */
+  readonly hasFailed: boolean;
   /** The transfer is over or void. */
   close(): void;
 }

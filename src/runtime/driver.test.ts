@@ -133,8 +133,8 @@ class Recorder implements Application {
 
   unrecoverable(): void {}
 
-  capture(): { read(callback: (chunk: undefined) => void): void; close(): void } {
-    return { read: (callback) => callback(undefined), close: () => {} };
+  capture(): { read(callback: (chunk: undefined) => void): void; hasFailed: boolean; close(): void } {
+    return { read: (callback) => callback(undefined), hasFailed: false, close: () => {} };
   }
   load(): { chunk(): void; end(callback: (problem: undefined) => void): void } {
     return { chunk: () => {}, end: (callback) => callback(undefined) };

@@ -37,6 +37,7 @@ class Recorder implements Application {
     this.said.push("capture");
     return {
       read: (callback) => callback(this.chunks.shift()),
+      hasFailed: false,
       close: () => void this.said.push("close"),
     };
   }

@@ -235,8 +235,12 @@ export class Memberships {
   }
 
   #pull(attendance: Attendance, joiner: NodeId, since: number): void {
-    attendance.readers.get(`${joiner} ${since}`)?.read((chunk) => {
-      this.#process.member(attendance.group)?.stateChunk(joiner, since, chunk);
+    const reader = attendance.readers.get(`${joiner} ${since}`);
+    reader?.read((chunk) => {
+      const member = this.#process.member(attendance.group);
+      // A joiner is told why by what is in the chunk; on disk it would pass for a state.
+      if (reader.hasFailed && joiner === attendance.self) member?.checkpointFailed(since);
+      else member?.stateChunk(joiner, since, chunk);
       this.#requestTurn();
     });
   }

@@ -327,6 +327,7 @@ export class Counter implements Application {
         at += chunkBytes;
         callback(from < bytes.length ? bytes.subarray(from, at) : undefined);
       },
+      hasFailed: false,
       close: () => {},
     };
   }

@@ -1,9 +1,10 @@
 /** Durable groups on simulated disks: what was safe outlives all members of the group. */
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { Random } from "../base/random.ts";
 import { CAUSAL, FIFO, SAFE, TOTAL } from "../wire/packet.ts";
 import { check } from "./axioms/index.ts";
 import type { Counter } from "./counter.ts";
+import type { SimulatedDisk } from "./disk.ts";
 import { World } from "./world.ts";
 
 function cluster(names: string, seed = 1, recordBytesMax = 1e9): World {
@@ -149,6 +150,66 @@ describe("a durable group", () => {
     const back = join(world, "b");
     expect(back.digest()).toBe(before);
     expect(back.delivered).toBeLessThan(members[1]?.delivered ?? 0);
+  });
+
+  test("a state that cannot be captured is no checkpoint: the log is kept, and it is tried again later", () => {
+    const world = cluster("abc", 1, 20_000);
+    const members = [..."abc"].map((name) => join(world, name));
+    const [member] = world.hosts.get("b")?.driver?.process.members.values() ?? [];
+    let failures = 0;
+    const broken = vi.spyOn(members[1] as Counter, "capture").mockImplementation(() => {
+      failures++;
+      return { read: (callback) => callback(Uint8Array.of(1)), hasFailed: true, close: () => {} };
+    });
+    const floor = member?.journal.remains?.from;
+    for (let round = 0; round < 5; round++) {
+      load(world, members);
+      load(world, members);
+      world.run(2000);
+    }
+    expect(failures).toBeGreaterThan(1);
+    expect(failures).toBeLessThan(20);
+    expect(member?.journal.remains?.from).toBe(floor);
+    const before = members[1]?.digest();
+    for (const name of "abc") world.crash(name);
+    for (const name of "abc") world.start(name);
+    expect(world.runUntilTrue(() => world.running.every(({ status }) => status === "primary"), 20_000)).toBe(true);
+    broken.mockRestore();
+    const back = join(world, "b");
+    expect(back.digest()).toBe(before);
+    for (let round = 0; round < 3; round++) {
+      load(world, [back]);
+      load(world, [back]);
+      world.run(2000);
+    }
+    const [again] = world.hosts.get("b")?.driver?.process.members.values() ?? [];
+    expect(again?.journal.remains?.from).toBeGreaterThan(floor ?? 0);
+  });
+
+  test("holds its senders back while a disk is full, and goes on by itself when there is room", () => {
+    const world = cluster("abc");
+    const members = [..."abc"].map((name) => join(world, name));
+    load(world, members);
+    world.run(1000);
+    const disk = world.hosts.get("b")?.disk as SimulatedDisk;
+    disk.capacityBytes = disk.usedBytes;
+    const send = (): void => {
+      for (let count = 0; count < 300; count++) {
+        for (const member of members) member.send(SAFE);
+        world.run(3);
+      }
+      world.run(1000);
+    };
+    send();
+    const held = members.map(({ delivered }) => delivered);
+    send();
+    expect(members.map(({ delivered }) => delivered)).toEqual(held);
+    disk.capacityBytes = Number.POSITIVE_INFINITY;
+    world.run(10_000);
+    expect(members[0]?.delivered).toBeGreaterThan((held[0] ?? 0) + 900);
+    const digests = new Set(members.map((member) => member.digest()));
+    expect(digests.size).toBe(1);
+    expect(check(world.history)).toEqual([]);
   });
 
   test("keeps what was safe or flushed, once and in order, whoever fails when", { timeout: 60_000 }, () => {

@@ -47,6 +47,12 @@ export class Checkpoint {
     else this.#pull();
   }
 
+  /** The application cannot capture its state: what is there of it is no checkpoint. */
+  fail(): void {
+    this.#journal.abandonCheckpoint();
+    this.end();
+  }
+
   end(): void {
     if (this.#ended) return;
     this.#ended = true;

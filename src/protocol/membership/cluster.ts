@@ -10,9 +10,10 @@ import type { ClusterStatus, Effects } from "../effects.ts";
 import type { Epoch } from "../epoch.ts";
 import type { Journal } from "../journal.ts";
 import type { DirectoryCommand, Message, Proposal } from "../messages.ts";
-import type { Timing } from "../timing.ts";
+import type { Bounds, Timing } from "../timing.ts";
 import { type ClusterView, isNodeOf, type NodeId, type NodeRecord, nodeName } from "../view.ts";
 import { NO_PLEDGE, type Pledge, proposalDigest } from "./agreement.ts";
+import { ClusterJournal } from "./cluster-journal.ts";
 import type { Directory } from "./directory.ts";
 import { DirectoryReplica, type DirectoryReplicaHost } from "./directory-replica.ts";
 import { FailureDetector } from "./failure-detector.ts";
@@ -28,6 +29,7 @@ import { Succession, type SuccessionHost } from "./succession.ts";
 export interface ClusterOptions {
   readonly self: NodeRecord;
   readonly timing: Timing;
+  readonly bounds: Pick<Bounds, "recordBytesMax">;
   /** At most so many nodes agree on views and keep the directory; the oldest. */
   readonly directorySize: number;
   /** Unpredictable in production: cluster ids. */
@@ -51,6 +53,7 @@ const EARLY_MAX = 4096;
 
 export class Cluster implements SuccessionHost {
   readonly #options: ClusterOptions;
+  readonly #journal: ClusterJournal;
   readonly #self: NodeId;
   readonly #effects: Effects;
   readonly #host: ClusterHost;
@@ -79,19 +82,11 @@ export class Cluster implements SuccessionHost {
   #heartbeatAt = 0;
 
   constructor(options: ClusterOptions, effects: Effects, host: ClusterHost, now: number) {
-    const {
-      self,
-      timing,
-      directorySize,
-      mintCluster,
-      recordsHistory,
-      verify,
-      asksItself = false,
-      journal,
-      memory,
-    } = options;
+    const { self, timing, directorySize, mintCluster, recordsHistory, verify, asksItself = false, memory } = options;
     const { failureTimeoutMs, leaseMs, attemptMs } = timing;
     this.#options = options;
+    const journal = new ClusterJournal(options.journal, memory, options.bounds.recordBytesMax);
+    this.#journal = journal;
     this.#self = self.id;
     this.#effects = effects;
     this.#host = host;
@@ -372,6 +367,7 @@ export class Cluster implements SuccessionHost {
     this.#passTime(now);
     this.#replica.order(wallTime);
     this.#epoch?.endTurn(now, wallTime);
+    this.#journal.endTurn();
   }
 
   // What the succession asks and tells.
@@ -500,7 +496,8 @@ export class Cluster implements SuccessionHost {
   /** The news of a view; one with this node's disk as an acceptor, but not with this incarnation, it takes up as its own. */
   #install(decided: Proposal, snapshot: Uint8Array | undefined): void {
     const { view } = decided;
-    const { self, journal } = this.#options;
+    const { self } = this.#options;
+    const journal = this.#journal;
     // What was sent before the cluster went on without it may come after the word that it did.
     if (this.#isOver) return;
     const seat = view.nodes.find(({ disk }) => disk !== "" && disk === self.disk);
@@ -518,7 +515,8 @@ export class Cluster implements SuccessionHost {
   }
 
   #revive(installed: Installation, pledge: Pledge, packets: readonly Packet[]): void {
-    const { self, timing, directorySize, verify, journal } = this.#options;
+    const { self, timing, directorySize, verify } = this.#options;
+    const journal = this.#journal;
     const decided = ({ decided: proposal, snapshot }: Installation): void => this.#install(proposal, snapshot);
     const options = { self, timing, directorySize, verify, linked: this.#linked, seats: this.#seats, journal, decided };
     this.#left = installed.decided.view;

@@ -2,7 +2,8 @@
  * What a node's disk remembers of the cluster, read off the node's log when it starts: the last view that was in place
  * with the directory at its beginning, and what the node, as an acceptor of that view, has held, promised and accepted.
  */
-import type { Packet } from "../../wire/packet.ts";
+import { copyOf } from "../../base/arena.ts";
+import { Packet } from "../../wire/packet.ts";
 import type { Journal } from "../journal.ts";
 import type { JournalRecord } from "../journal-records.ts";
 import { isLower, type Proposal } from "../messages.ts";
@@ -44,6 +45,16 @@ export class ClusterMemory {
         this.#packets = [];
         this.#from = position;
         break;
+      case "again": {
+        const { decided, snapshot, promised, accepted } = record;
+        const packets = record.packets.map((bytes) => Packet.parse(bytes));
+        this.#isWhole = packets.every((packet) => packet !== undefined);
+        this.#installed = { decided, snapshot };
+        this.#pledge = { promised, accepted };
+        this.#packets = packets.filter((packet) => packet !== undefined);
+        this.#from = position;
+        break;
+      }
       case "promise":
         if (record.view === number) this.#promised(record.ballot);
         break;
@@ -56,6 +67,26 @@ export class ClusterMemory {
         if (record.packet.group === 0 && record.packet.epoch === number) this.#packets.push(record.packet);
         break;
     }
+  }
+
+  /** All of it in one record, of which a crash leaves all or nothing; undefined before the first view, or if it is not whole. */
+  record(): JournalRecord | undefined {
+    if (this.#installed === undefined || !this.#isWhole) return undefined;
+    const { promised, accepted } = this.#pledge;
+    const packets = this.#packets.map(({ bytes }) => bytes);
+    return { kind: "again", ...this.#installed, promised, accepted, packets };
+  }
+
+  /** One that goes on by itself. */
+  copy(): ClusterMemory {
+    const copy = new ClusterMemory();
+    copy.#installed = this.#installed;
+    copy.#pledge = this.#pledge;
+    copy.#packets = this.#packets.map(({ bytes }) => new Packet(copyOf(bytes)));
+    copy.#coordinator = this.#coordinator;
+    copy.#from = this.#from;
+    copy.#isWhole = this.#isWhole;
+    return copy;
   }
 
   /** Records that are not intact lie here: whatever was promised since the last view may be among them. */
