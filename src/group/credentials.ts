@@ -36,6 +36,37 @@ export function isSecured({ secure }: StartOptions): boolean {
   return secure !== undefined || (process.env[CLUSTER_KEY_VARIABLE] ?? "") !== "";
 }
 
+/** Names a data key, or a file that holds some, for programs that do not say. */
+export const DATA_KEY_VARIABLE = "COTERIE_DATA_KEY";
+
+/** Keys, and the setting that they come from. */
+export interface DataKeys {
+  readonly setting: string;
+  readonly keys: readonly Uint8Array[];
+}
+
+/**
+ * What seals the data directory: the data key, else the cluster key, else nothing. The first key is used, the others open
+ * what was sealed before. Throws `invalid-option`.
+ */
+export function dataKeysOf({ dataKey, secure }: Pick<StartOptions, "dataKey" | "secure">): DataKeys {
+  const clusterKey = secure !== undefined && "clusterKey" in secure ? secure.clusterKey : undefined;
+  const inherited = secure === undefined ? process.env[CLUSTER_KEY_VARIABLE] : undefined;
+  const [setting, value] = [
+    ["start: `dataKey`", dataKey] as const,
+    [DATA_KEY_VARIABLE, process.env[DATA_KEY_VARIABLE]] as const,
+    ["start: `secure.clusterKey`", clusterKey] as const,
+    [CLUSTER_KEY_VARIABLE, inherited] as const,
+  ].find(([, each]) => each !== undefined && each !== "") ?? ["start: `dataKey`", []];
+  try {
+    const entries = Array.isArray(value) ? (value as readonly (string | Uint8Array)[]) : [value as string];
+    return { setting, keys: entries.flatMap(keysIn) };
+  } catch (cause) {
+    if (!(cause instanceof ClusterKeyError)) throw cause;
+    throw new CoterieError("invalid-option", `${setting} ${cause.message}`, { cause });
+  }
+}
+
 /** The name that a node has unless it is told one: that of its certificate. */
 export function certifiedName({ secure }: StartOptions): string | undefined {
   if (secure === undefined || !("cert" in secure)) return undefined;

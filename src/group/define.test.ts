@@ -41,7 +41,6 @@ test.each([
   ["checkpoint.load", { ...good, checkpoint: { save: String } }],
   ["checkpoint.everyUpdates", { ...good, checkpoint: { save: String, load: String, everyUpdates: 5 } }],
   ["durable", { ...good, durable: "yes" }],
-  ["secure", { ...good, durable: true, secure: true }],
 ])("a wrong `%s` is refused at once and named", (field, description) => {
   const error = refusal(description);
   expect(error.code).toBe("invalid-option");

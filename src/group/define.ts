@@ -192,12 +192,6 @@ function compile(description: Readonly<Record<string, unknown>>): CompiledDefini
   }
   if (typeof durable !== "boolean") throw invalid("durable", "is not a boolean");
   if (typeof secure !== "boolean") throw invalid("secure", "is neither true nor false");
-  if (durable && secure)
-    throw invalid(
-      "secure",
-      "cannot be true together with `durable`",
-      "what a durable group writes to disk is not sealed",
-    );
   const state = functionIn(description, "state");
   if (state === undefined) throw invalid("state", "is missing", "give a function that returns the initial state");
   const schemas = schemasIn(description);

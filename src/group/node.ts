@@ -75,6 +75,8 @@ export interface NodeOptions {
   readonly signal?: AbortSignal | undefined;
   /** Whether the nodes prove themselves to each other, and nobody else can listen; default true. */
   readonly isSecured?: boolean;
+  /** Whether what it writes to its data directory, if it has one, is sealed. Default true. */
+  readonly isSealed?: boolean;
 }
 
 /** The node that runs on `runtime`. */
@@ -94,6 +96,7 @@ class LiveNode implements Node {
   readonly #log: Log;
   readonly #isWitness: boolean;
   readonly #isSecured: boolean;
+  readonly #isSealed: boolean;
   readonly #recording: RecordingTo | undefined;
   readonly #joins = new Set<Joining>();
   /** The replicas that are members. */
@@ -105,6 +108,7 @@ class LiveNode implements Node {
     this.#log = options.log ?? consoleLog;
     this.#isWitness = options.witness === true;
     this.#isSecured = options.isSecured ?? true;
+    this.#isSealed = options.isSealed ?? true;
     const { history } = options;
     this.#recording = history === undefined ? undefined : { sink: history, now: () => runtime.now() };
     this.cluster = new LiveCluster(runtime);
@@ -157,6 +161,17 @@ class LiveNode implements Node {
         remedy:
           "Give `secure` to `start` at all nodes: the keys of the group need connections that nobody else can read.",
       });
+    }
+    const bared = this.#isSealed ? undefined : compiled.find(({ secure, durable }) => secure && durable);
+    if (bared !== undefined) {
+      throw new CoterieError(
+        "insecure",
+        `group ${bared.name} is secure and durable, and the data directory is in clear`,
+        {
+          group: bared.name,
+          remedy: "Start the node with a `dataKey` and an empty `dataDir`: one that was begun in clear stays so.",
+        },
+      );
     }
     if (signal?.aborted === true) throw abortedBy(signal, "join", names.join(", "));
     if (compiled.length === 0) return [];

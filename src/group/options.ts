@@ -25,6 +25,13 @@ export interface StartOptions {
    * uses it at a time. Default: none, and what the node has promised and held is gone with its process.
    */
   readonly dataDir?: string;
+  /**
+   * What seals the data directory, so that nothing in it can be read without: a key as `coterie key new` makes it, or the path
+   * of a file that holds some, or several of these. The first is used, the others open what was sealed before. Default: what
+   * COTERIE_DATA_KEY names, else the cluster key; without any the directory is in clear. A directory that was begun in clear
+   * stays so.
+   */
+  readonly dataKey?: string | Uint8Array | readonly (string | Uint8Array)[];
   /** After so many milliseconds of silence a node is taken for failed. 100 to 600,000; default 3000. */
   readonly failureTimeoutMs?: number;
   /** How many nodes, the oldest, agree on views and keep the directory. 1 to 15; default 5. */
@@ -100,6 +107,7 @@ const CHECKS: { readonly [K in keyof Required<StartOptions>]: Check } = {
   discovery: (value) =>
     value === false || (typeof value === "string" && value !== "") ? undefined : "is neither a directory nor false",
   dataDir: (value) => (typeof value === "string" && value !== "" ? undefined : "is not a directory"),
+  dataKey: keyProblem,
   failureTimeoutMs: (value) => whole(value, 100, 600_000),
   directorySize: (value) => whole(value, 1, 15),
   weight: (value) => whole(value, 0, 100),
@@ -140,15 +148,20 @@ function secureProblem(value: unknown): string | undefined {
   const fields = Object.keys(value);
   const given = Object.values(value);
   if (fields.length === 1 && fields[0] === "clusterKey") {
-    const keys = [given[0]].flat();
-    const areKeys = keys.length > 0 && keys.every((key) => typeof key === "string" || key instanceof Uint8Array);
-    return areKeys ? undefined : "has a `clusterKey` that is neither text nor bytes, nor a list of such";
+    const problem = keyProblem(given[0]);
+    return problem && `has a \`clusterKey\` that ${problem}`;
   }
   const known = ["cert", "key", "ca", "crl"];
   const isWhole = known.slice(0, 3).every((field) => fields.includes(field));
   if (!isWhole || !fields.every((field) => known.includes(field))) return shape;
   const arePems = given.every((each) => each === undefined || typeof each === "string" || Buffer.isBuffer(each));
   return arePems ? undefined : "has a field that is neither a path nor PEM";
+}
+
+function keyProblem(value: unknown): string | undefined {
+  const keys = [value].flat();
+  const areKeys = keys.length > 0 && keys.every((key) => typeof key === "string" || key instanceof Uint8Array);
+  return areKeys ? undefined : "is neither text nor bytes, nor a list of such";
 }
 
 function isAddress(value: unknown, portAlone: boolean): boolean {

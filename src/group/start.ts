@@ -16,7 +16,7 @@ import { realTimers } from "../runtime/real-clock.ts";
 import { type IncarnationListener, RunningNode } from "../runtime/running-node.ts";
 import { ListenError, parseAddress } from "../runtime/tcp/address.ts";
 import { authorizeBy } from "./authorize.ts";
-import { certifiedName, checkName, guardOf, isSecured } from "./credentials.ts";
+import { certifiedName, checkName, dataKeysOf, guardOf, isSecured } from "./credentials.ts";
 import { consoleLog, type Log } from "./diagnostics.ts";
 import { CoterieError, describe } from "./errors.ts";
 import { createNode, type Node } from "./node.ts";
@@ -48,7 +48,7 @@ export async function start(options: StartOptions = {}): Promise<Node> {
   let data: DataDirectory | undefined;
   const timeout = AbortSignal.timeout(START_TIMEOUT_MS);
   try {
-    data = checked.dataDir === undefined ? undefined : await DataDirectory.open(checked.dataDir);
+    data = checked.dataDir === undefined ? undefined : await openData(checked.dataDir, checked);
     // Founders are waited for, and so are those who have failed together with this node.
     const isPatient = checked.founders !== undefined || data?.isUsed === true;
     const signals = [checked.signal, isPatient ? undefined : timeout];
@@ -59,7 +59,8 @@ export async function start(options: StartOptions = {}): Promise<Node> {
     await data?.close();
     throw startError(problem, checked, refusals, timeout.aborted);
   }
-  const node = createNode(running, { ...checked, history, isSecured: isSecured(checked) });
+  const isSealed = data === undefined || data.isSealed;
+  const node = createNode(running, { ...checked, history, isSecured: isSecured(checked), isSealed });
   const release = closeOnTerminate(node);
   running.onStatus((status) => {
     if (status !== "closed") return;
@@ -86,6 +87,19 @@ function recording(history: HistorySink | string | undefined, log: Log): Recordi
     return { sink: files.sink, close: () => files.close() };
   } catch (cause) {
     throw new CoterieError("invalid-option", `start: \`history\`: no files can be made in ${history}`, { cause });
+  }
+}
+
+async function openData(path: string, options: StartOptions): Promise<DataDirectory> {
+  const { setting, keys } = dataKeysOf(options);
+  try {
+    return await DataDirectory.open(path, keys);
+  } catch (cause) {
+    if (!(cause instanceof DataDirectoryError) || cause.code !== "sealed") throw cause;
+    throw new CoterieError("invalid-option", `${setting}: ${cause.message}`, {
+      cause,
+      remedy: "Give the key that the directory was begun with; or start the node on an empty one.",
+    });
   }
 }
 
@@ -159,7 +173,7 @@ function startError(
     const code = problem.code === "port-in-use" ? "port-in-use" : "invalid-option";
     return new CoterieError(code, `start: \`listen\`: ${problem.message}`, { cause: problem });
   }
-  if (problem instanceof DataDirectoryError) {
+  if (problem instanceof DataDirectoryError && problem.code !== "sealed") {
     return new CoterieError(DATA_ERRORS[problem.code], `start: \`dataDir\`: ${problem.message}`, { cause: problem });
   }
   if (problem instanceof NameTakenError) {

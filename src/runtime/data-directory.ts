@@ -13,20 +13,30 @@ import { DiscoveryError } from "./discovery/discovery.ts";
 import { Lock, LockProbe } from "./discovery/lock.ts";
 import { type LogId, logName } from "./log/batch.ts";
 import { Folder } from "./log/folder.ts";
-import type { Log } from "./log/log.ts";
+import { intact } from "./log/intact.ts";
+import type { Log, RecordLog } from "./log/log.ts";
 import { type DiskCondition, type DiskReport, Storage } from "./log/storage.ts";
 import { realTimers } from "./real-clock.ts";
 import { recollect } from "./recollection.ts";
+import { DATA_KEY_FILE, hasDataKey, makeDataKey, openDataKey } from "./secure/data-key.ts";
+import { isSealedRecord, RecordSeal, SALT_BYTES, SealedLog } from "./secure/sealed-log.ts";
 
 /** Why a data directory cannot be used. */
 export class DataDirectoryError extends Error {
   override readonly name = "DataDirectoryError";
-  readonly code: "in-use" | "damaged" | "unusable";
+  readonly code: "in-use" | "damaged" | "unusable" | "sealed";
 
-  constructor(code: "in-use" | "damaged" | "unusable", message: string, options?: ErrorOptions) {
+  /** `sealed`: the keys that were given do not open it. */
+  constructor(code: DataDirectoryError["code"], message: string, options?: ErrorOptions) {
     super(message, options);
     this.code = code;
   }
+}
+
+export interface DataDirectoryOptions {
+  /** Of a log that is made; default: a random one. */
+  readonly id?: LogId;
+  readonly keys?: readonly Uint8Array[];
 }
 
 /** The incarnation that uses the directory. */
@@ -43,12 +53,21 @@ const LOCK_NAME = /^lock-[0-9a-f]{8}$/;
 
 export class DataDirectory {
   readonly path: string;
+  /** Its records are in clear to those who have the key. */
+  readonly log: RecordLog;
+  /** Whether nothing that is recorded can be read on the disk without a key. */
+  readonly isSealed: boolean;
   readonly #storage: Storage;
   readonly #lock: Lock;
   #user: DataUser | undefined;
   #waiting: (() => void) | undefined;
 
-  private constructor(path: string, lock: Lock, id: LogId) {
+  private constructor(
+    path: string,
+    lock: Lock,
+    stored: Uint8Array | undefined,
+    { id = freshId(), keys = [] }: DataDirectoryOptions,
+  ) {
     this.path = path;
     this.#lock = lock;
     const options = { segmentBytes: SEGMENT_BYTES, waitingBytesMax: WAITING_BYTES_MAX, id };
@@ -64,11 +83,23 @@ export class DataDirectory {
       },
       damaged: ({ from, to }) => this.#user?.diskChanged("damaged", `records ${from} to ${to - 1}`),
     });
+    const { log } = this.#storage;
+    try {
+      const dataKey = stored ?? firstKey(path, log, keys);
+      this.isSealed = dataKey !== undefined;
+      this.log = dataKey === undefined ? log : new SealedLog(log, new RecordSeal(dataKey, randomBytes(SALT_BYTES)));
+    } catch (problem) {
+      this.#storage.close();
+      throw problem;
+    }
   }
 
-  /** Makes the directory if need be, takes its lock and reads its log. Rejects with a `DataDirectoryError`. */
-  static async open(path: string): Promise<DataDirectory> {
-    const directory = await DataDirectory.openAsItIs(path);
+  /**
+   * Makes the directory if need be, takes its lock and reads its log. With keys a new one is sealed, and one that is sealed
+   * is opened by any of them, from then on by the first. Rejects with a `DataDirectoryError`.
+   */
+  static async open(path: string, keys: readonly Uint8Array[] = []): Promise<DataDirectory> {
+    const directory = await DataDirectory.openAsItIs(path, { keys });
     const problem = obstacle(directory);
     if (problem === undefined) return directory;
     await directory.close();
@@ -76,13 +107,14 @@ export class DataDirectory {
   }
 
   /** The same, whatever is damaged; an empty log gets this id. */
-  static async openAsItIs(path: string, id: LogId = freshId()): Promise<DataDirectory> {
+  static async openAsItIs(path: string, options: DataDirectoryOptions = {}): Promise<DataDirectory> {
     const real = realPath(path);
     const lock = await takeLock(real);
     try {
-      return new DataDirectory(real, lock, id);
+      return new DataDirectory(real, lock, storedKey(real, options.keys ?? []), options);
     } catch (cause) {
       await lock.release();
+      if (cause instanceof DataDirectoryError) throw cause;
       throw new DataDirectoryError("unusable", `${real} cannot be read`, { cause });
     }
   }
@@ -90,10 +122,6 @@ export class DataDirectory {
   /** Whether anything was ever recorded here. */
   get isUsed(): boolean {
     return this.log.next > 0;
-  }
-
-  get log(): Log {
-    return this.#storage.log;
   }
 
   report(): DiskReport {
@@ -140,15 +168,35 @@ export class DataDirectory {
  * Why the node cannot start, if its log is damaged: a promise may have been forgotten, so that its vote in the last view is void
  * (A1), and there is no quorum without it. Otherwise it comes in as others do, and gets from them what is missing.
  */
-function obstacle({ log, id }: DataDirectory): string | undefined {
+function obstacle({ log, id, isSealed }: DataDirectory): string | undefined {
   const [damage] = log.damage;
-  if (damage === undefined) return undefined;
+  if (damage === undefined && !isSealed) return undefined;
   const { cluster } = recollect(log);
   const view = cluster.installed?.decided.view;
   const seat = view?.nodes.find(({ disk }) => disk === id)?.id;
   if (cluster.isWhole || view === undefined || hasQuorum(view, (other) => other !== seat)) return undefined;
-  const range = `records ${damage.from} to ${damage.to - 1} of its log are not intact`;
+  const records = damage === undefined ? "some records" : `records ${damage.from} to ${damage.to - 1}`;
+  const range = `${records} of its log are not intact`;
   return `${range}, and without this disk there is no quorum of the last view`;
+}
+
+/** The key that is in the directory; undefined when there is none. */
+function storedKey(path: string, keys: readonly Uint8Array[]): Uint8Array | undefined {
+  if (!hasDataKey(path)) return undefined;
+  if (keys.length === 0) throw new DataDirectoryError("sealed", `${path} is sealed, and no key was given`);
+  const dataKey = openDataKey(path, keys);
+  if (dataKey === undefined) throw new DataDirectoryError("sealed", `${path} is sealed with another key`);
+  return dataKey;
+}
+
+/** The key of a directory that has none in it: a new one if nothing was written there, else none, for that is in clear. */
+function firstKey(path: string, log: Log, [key]: readonly Uint8Array[]): Uint8Array | undefined {
+  for (const [, record] of intact(log)) {
+    if (isSealedRecord(record))
+      throw new DataDirectoryError("sealed", `${path} is sealed, and its file ${DATA_KEY_FILE} is missing`);
+    break;
+  }
+  return key === undefined || log.next > 0 ? undefined : makeDataKey(path, key);
 }
 
 function freshId(): LogId {

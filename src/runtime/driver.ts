@@ -17,7 +17,7 @@ import type { Packet } from "../wire/packet.ts";
 import type { JoinRequest } from "./application.ts";
 import { type Authorize, Doorkeeper } from "./doorkeeper.ts";
 import { Gate, type GateHost } from "./gate.ts";
-import type { Log } from "./log/log.ts";
+import type { RecordLog } from "./log/log.ts";
 import type { DiskReport } from "./log/storage.ts";
 import { Memberships } from "./memberships.ts";
 import type { Clock, Entropy, Evidence, Network, NetworkSink, Refusal } from "./ports.ts";
@@ -38,7 +38,7 @@ export interface DriverOptions {
   readonly authorize?: Authorize | undefined;
   readonly history?: HistorySink | undefined;
   /** Where the core's records are kept, on a node with a data directory; its owner tells `persisted`. */
-  readonly log?: Log | undefined;
+  readonly log?: RecordLog | undefined;
   /** How the disk is that the log is on. */
   readonly disk?: (() => DiskReport) | undefined;
 }

@@ -2,34 +2,37 @@
 import { GroupsMemory, type Remains } from "../protocol/groups-memory.ts";
 import { parseRecord } from "../protocol/journal-records.ts";
 import { ClusterMemory } from "../protocol/membership/memory.ts";
-import type { Log } from "./log/log.ts";
+import { intact } from "./log/intact.ts";
+import type { RecordLog } from "./log/log.ts";
 
 export interface Recollection {
   /** The position of the log's next record. */
   readonly next: number;
   readonly cluster: ClusterMemory;
   readonly groups: ReadonlyMap<number, Remains>;
-  /** Whether nothing in the log is damaged. */
+  /** Whether everything in the log is intact. */
   readonly isWhole: boolean;
 }
 
-export function recollect(log: Log): Recollection {
+export function recollect(log: RecordLog): Recollection {
   const cluster = new ClusterMemory();
   const groups = new GroupsMemory();
-  let position = log.floor;
-  for (const damage of [...log.damage, undefined]) {
-    for (const frame of log.read(position, damage?.from)) {
-      const record = parseRecord(frame);
-      if (record !== undefined) {
-        cluster.add(position, record);
-        groups.add(position, record);
-      }
-      position++;
-    }
-    if (damage === undefined) break;
+  let isWhole = log.damage.length === 0;
+  let expected = log.floor;
+  const reach = (position: number): void => {
+    if (position === expected) return;
+    isWhole = false;
     cluster.missed();
-    groups.missed(damage.to);
-    position = damage.to;
+    groups.missed(position);
+  };
+  for (const [position, frame] of intact(log)) {
+    reach(position);
+    expected = position + 1;
+    const record = parseRecord(frame);
+    if (record === undefined) continue;
+    cluster.add(position, record);
+    groups.add(position, record);
   }
-  return { next: log.next, cluster, groups: groups.remains(), isWhole: log.damage.length === 0 };
+  reach(log.durable);
+  return { next: log.next, cluster, groups: groups.remains(), isWhole };
 }

@@ -10,6 +10,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import type { Directory } from "../protocol/membership/directory.ts";
 import type { statementOf } from "../protocol/membership/proof.ts";
 import type { GroupKey, isSigned } from "../runtime/secure/group-key.ts";
+import type { RecordSeal } from "../runtime/secure/sealed-log.ts";
 import type { Sealing } from "../runtime/secure/sealing.ts";
 import type { explore } from "./explore/explore.ts";
 import type { LogPromise, tryLog } from "./log-trial.ts";
@@ -73,6 +74,11 @@ export async function plantInLog(mutant: Mutant<LogPromise>): Promise<typeof try
 /** The package's sealing of secure groups, with a bug or as it is. */
 export async function plantInSealing(mutant: Mutant | undefined): Promise<typeof Sealing> {
   return (await loadCopy<{ Sealing: typeof Sealing }>("runtime/secure/sealing.js", mutant, false)).Sealing;
+}
+
+/** The package's sealing of logs, with a bug or as it is. */
+export async function plantInSealedLog(mutant: Mutant | undefined): Promise<{ RecordSeal: typeof RecordSeal }> {
+  return await loadCopy("runtime/secure/sealed-log.js", mutant, false);
 }
 
 /** What decides who may join a group that has a key, with a bug or as it is. */

@@ -10,9 +10,11 @@ import { BOUNDS, type Bounds, timing } from "../protocol/timing.ts";
 import { type ClusterView, type NodeId, type NodeRecord, nodeName } from "../protocol/view.ts";
 import { Driver, type DriverListener } from "../runtime/driver.ts";
 import { logName } from "../runtime/log/batch.ts";
+import type { RecordLog } from "../runtime/log/log.ts";
 import { Storage } from "../runtime/log/storage.ts";
 import type { Clock, Timers } from "../runtime/ports.ts";
 import { GroupKey } from "../runtime/secure/group-key.ts";
+import { RecordSeal, SALT_BYTES, SealedLog } from "../runtime/secure/sealed-log.ts";
 import { PACKET_BYTES_MAX } from "../wire/packet.ts";
 import { Counter, MessageNames } from "./counter.ts";
 import { SimulatedDisk } from "./disk.ts";
@@ -97,6 +99,7 @@ export class World {
   observer: ((event: HistoryEvent) => void) | undefined;
   now = 0;
   eventCount = 0;
+  #salts = 0;
   #sessions = 0;
   readonly #trace = new Trace();
   readonly #names = new MessageNames();
@@ -189,7 +192,7 @@ export class World {
     const id = `${name}#${this.random.word().toString(16).padStart(8, "0")}`;
     const { failureTimeoutMs = 3000, directorySize = 5, bounds, weightOf = () => 1 } = this.#options;
     host.storage = this.#storageOf(host, id);
-    const log = host.storage?.log;
+    const log = this.#logOf(host);
     const disk = log === undefined ? "" : logName(log.id);
     const self: NodeRecord = { id, address: name, livenessPort: 0, features: 0, disk, weight: weightOf(name) };
     host.id = id;
@@ -386,6 +389,14 @@ export class World {
       },
       damaged: () => {},
     });
+  }
+
+  /** In worlds with secure groups disks are sealed. */
+  #logOf({ storage, name }: Host): RecordLog | undefined {
+    if (storage === undefined || this.#options.secure !== true) return storage?.log;
+    const salt = new Uint8Array(SALT_BYTES);
+    new DataView(salt.buffer).setUint32(0, ++this.#salts);
+    return new SealedLog(storage.log, new RecordSeal(new Uint8Array(32).fill(hashString(name)), salt));
   }
 
   #timersOf(host: Host): Timers {

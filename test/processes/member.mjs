@@ -55,6 +55,8 @@ const VARIANTS = {
   other: { name: "other" },
   /** A group that outlives its members. */
   durable: { name: "durable", durable: true },
+  /** One of which nothing may be seen on a disk. */
+  vault: { name: "vault", durable: true, secure: true },
   /** A group that does not put up with slow members. */
   brisk: { name: "brisk", slowMember: { reportAfterMs: 500, excludeAfterMs: 1500 } },
   /** A group whose state travels slowly, and says so. */

@@ -6,6 +6,7 @@ import { randomBytes } from "node:crypto";
 import { constants, copyFileSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Command } from "commander";
+import { CLUSTER_KEY_VARIABLE, DATA_KEY_VARIABLE, dataKeysOf } from "../../group/credentials.ts";
 import { CoterieError } from "../../group/errors.ts";
 import { recordFrame } from "../../protocol/journal-records.ts";
 import { Directory } from "../../protocol/membership/directory.ts";
@@ -14,11 +15,13 @@ import { DataDirectory, DataDirectoryError } from "../../runtime/data-directory.
 import { intact } from "../../runtime/log/intact.ts";
 import { SEGMENT_NAME } from "../../runtime/log/recovery.ts";
 import { recollect } from "../../runtime/recollection.ts";
+import { DATA_KEY_FILE } from "../../runtime/secure/data-key.ts";
 import { EXIT, type Exit, exitHelp } from "../exit.ts";
 import { Output } from "../output.ts";
 
 interface Options {
   readonly force?: boolean;
+  readonly dataKey?: string;
   readonly json?: boolean;
 }
 
@@ -27,6 +30,10 @@ export function addRecover(program: Command): void {
     .command("recover <directory>")
     .description("Let a cluster go on from one data directory when most others are gone for good.")
     .option("--force", "do it; without this nothing is changed")
+    .option(
+      "--data-key <file>",
+      `what the directory is sealed with; default: ${DATA_KEY_VARIABLE} or ${CLUSTER_KEY_VARIABLE}`,
+    )
     .option("--json", "print one JSON object")
     .addHelpText("after", exitHelp("nothing was changed, because --force was not given"))
     .action(async (directory: string, options: Options) => {
@@ -34,9 +41,10 @@ export function addRecover(program: Command): void {
     });
 }
 
-async function recoverFrom(path: string, { force = false, json = false }: Options): Promise<Exit> {
+async function recoverFrom(path: string, { force = false, json = false, dataKey }: Options): Promise<Exit> {
   const output = new Output(json);
-  let data = await open(path);
+  const { keys } = dataKeysOf(dataKey === undefined ? {} : { dataKey });
+  let data = await open(path, keys);
   try {
     const memory = recollect(data.log).cluster;
     const cluster = randomBytes(8).toString("hex");
@@ -55,7 +63,7 @@ async function recoverFrom(path: string, { force = false, json = false }: Option
     }));
     const backup = force ? backUp(path) : undefined;
     if (force) {
-      if (data.log.damage.length > 0) data = await rewritten(path, data);
+      if (data.log.damage.length > 0) data = await rewritten(path, data, keys);
       for (const record of records) data.log.append(recordFrame(record));
       await data.vacate();
     }
@@ -115,7 +123,7 @@ function tell(
   }
 }
 
-async function open(path: string): Promise<DataDirectory> {
+async function open(path: string, keys: readonly Uint8Array[]): Promise<DataDirectory> {
   const hasLog = existsSync(path) && readdirSync(path).some((name) => SEGMENT_NAME.test(name));
   if (!hasLog) {
     throw new CoterieError("invalid-option", `${path} is no data directory`, {
@@ -123,23 +131,23 @@ async function open(path: string): Promise<DataDirectory> {
     });
   }
   try {
-    return await DataDirectory.openAsItIs(path);
+    return await DataDirectory.openAsItIs(path, { keys });
   } catch (cause) {
     if (!(cause instanceof DataDirectoryError)) throw cause;
     throw new CoterieError("invalid-option", cause.message, {
       cause,
-      remedy: "Close the node, or choose another one.",
+      remedy: cause.code === "sealed" ? "Give its `--data-key`." : "Close the node, or choose another one.",
     });
   }
 }
 
 /** Writes what is intact of a damaged log as a new one with the same id. */
-async function rewritten(path: string, data: DataDirectory): Promise<DataDirectory> {
+async function rewritten(path: string, data: DataDirectory, keys: readonly Uint8Array[]): Promise<DataDirectory> {
   const { id } = data.log;
   const records = [...intact(data.log)];
   await data.close();
   for (const name of readdirSync(path)) if (SEGMENT_NAME.test(name)) rmSync(join(path, name));
-  const fresh = await DataDirectory.openAsItIs(path, id);
+  const fresh = await DataDirectory.openAsItIs(path, { id, keys });
   for (const [, record] of records) fresh.log.append(record);
   await fresh.vacate();
   return fresh;
@@ -152,7 +160,8 @@ function backUp(path: string): string {
   const backup = `${path}.before-${number}`;
   mkdirSync(backup, { mode: 0o700 });
   for (const name of readdirSync(path)) {
-    if (SEGMENT_NAME.test(name)) copyFileSync(join(path, name), join(backup, name), constants.COPYFILE_FICLONE);
+    if (SEGMENT_NAME.test(name) || name === DATA_KEY_FILE)
+      copyFileSync(join(path, name), join(backup, name), constants.COPYFILE_FICLONE);
   }
   return backup;
 }

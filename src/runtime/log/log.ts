@@ -41,6 +41,12 @@ const BODY_BYTES_MAX = 1024 * 1024;
 const IDLE_BUILDERS_MAX = 3;
 const SPARES_MAX = 4;
 
+/** What a log is to those who keep records in it. */
+export type RecordLog = Pick<
+  Log,
+  "id" | "next" | "durable" | "floor" | "status" | "damage" | "append" | "flush" | "truncate" | "read"
+>;
+
 export class Log {
   readonly #disk: Disk;
   readonly #options: LogOptions;

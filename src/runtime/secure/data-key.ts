@@ -1,0 +1,89 @@
+/**
+ * The key of a data directory: 32 random bytes, made with the directory and never changed, from which the keys of its records
+ * follow. It lies in the directory, in the file `data-key`, wrapped by a key that the node is given, so that the latter can be
+ * changed without writing the log anew:
+ *
+ *     0  the format, a line of text      20  16 bytes of salt      36  the wrapped key, 32 bytes      68  the tag
+ *
+ * The wrapping key follows from the given key and the salt, which is fresh each time; so its nonce, zero, serves once.
+ */
+import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from "node:crypto";
+import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import { join } from "node:path";
+
+export const DATA_KEY_FILE = "data-key";
+const FORMAT = Buffer.from("coterie data key 1.\n");
+const SALT_BYTES = 16;
+const KEY_BYTES = 32;
+const TAG_BYTES = 16;
+const KEY_AT = FORMAT.length + SALT_BYTES;
+const FILE_BYTES = KEY_AT + KEY_BYTES + TAG_BYTES;
+const CIPHER = "aes-256-gcm";
+
+/** Whether there is a key in the directory. */
+export function hasDataKey(directory: string): boolean {
+  return existsSync(join(directory, DATA_KEY_FILE));
+}
+
+/** Makes the directory's key, which it does not have yet, wrapped by this one. */
+export function makeDataKey(directory: string, key: Uint8Array): Uint8Array {
+  const dataKey = new Uint8Array(randomBytes(KEY_BYTES));
+  store(directory, wrapped(dataKey, key));
+  return dataKey;
+}
+
+/**
+ * The directory's key, if one of these opens it; from then on the first of them does. Undefined when none does, or the file is
+ * not what it was. Throws when it cannot be read or written.
+ */
+export function openDataKey(directory: string, keys: readonly Uint8Array[]): Uint8Array | undefined {
+  const file = readFileSync(join(directory, DATA_KEY_FILE));
+  for (const [index, key] of keys.entries()) {
+    const dataKey = unwrapped(file, key);
+    if (dataKey === undefined) continue;
+    if (index > 0) store(directory, wrapped(dataKey, keys[0] as Uint8Array));
+    return dataKey;
+  }
+  return undefined;
+}
+
+function wrapped(dataKey: Uint8Array, key: Uint8Array): Uint8Array {
+  const salt = randomBytes(SALT_BYTES);
+  const cipher = createCipheriv(CIPHER, wrappingKey(key, salt), Buffer.alloc(12)).setAAD(FORMAT);
+  const body = cipher.update(dataKey);
+  cipher.final();
+  return Buffer.concat([FORMAT, salt, body, cipher.getAuthTag()]);
+}
+
+function unwrapped(file: Uint8Array, key: Uint8Array): Uint8Array | undefined {
+  if (file.length !== FILE_BYTES || !FORMAT.equals(file.subarray(0, FORMAT.length))) return undefined;
+  const salt = file.subarray(FORMAT.length, KEY_AT);
+  const options = { authTagLength: TAG_BYTES };
+  const decipher = createDecipheriv(CIPHER, wrappingKey(key, salt), Buffer.alloc(12), options).setAAD(FORMAT);
+  decipher.setAuthTag(file.subarray(FILE_BYTES - TAG_BYTES));
+  const dataKey = decipher.update(file.subarray(KEY_AT, FILE_BYTES - TAG_BYTES));
+  try {
+    decipher.final();
+  } catch {
+    return undefined;
+  }
+  return new Uint8Array(dataKey);
+}
+
+function wrappingKey(key: Uint8Array, salt: Uint8Array): Uint8Array {
+  return new Uint8Array(hkdfSync("sha256", key, salt, "coterie 1 data key", KEY_BYTES));
+}
+
+/** The file is there whole, or as it was before, whenever the process or the machine stops. */
+function store(directory: string, bytes: Uint8Array): void {
+  const path = join(directory, DATA_KEY_FILE);
+  const draft = openSync(`${path}.new`, "w", 0o600);
+  writeSync(draft, bytes);
+  fsyncSync(draft);
+  closeSync(draft);
+  renameSync(`${path}.new`, path);
+  if (process.platform === "win32") return;
+  const folder = openSync(directory, "r");
+  fsyncSync(folder);
+  closeSync(folder);
+}

@@ -1,0 +1,46 @@
+/**
+ * Planted bugs in the sealing of logs, which no node would ever notice while its disk is left alone. Some intrusion must
+ * succeed on each of them.
+ */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import type { Mutant } from "../../src/simulation/mutants.ts";
+import { plantInSealedLog } from "../../src/simulation/mutation.ts";
+import { intrusive } from "./log-attacks.ts";
+
+const file = "runtime/secure/sealed-log.js";
+const isBuilt = existsSync(join(import.meta.dirname, "../../dist", file));
+
+function mutant(name: string, find: string, replace: string, why: string): Mutant {
+  return { name, violates: "assert", file, find, replace, why };
+}
+
+const MUTANTS: readonly Mutant[] = [
+  mutant("tag-unchecked", "decipher.final();", "", "Whoever has the disk is believed."),
+  mutant("nonce-constant", "this.#nonce.writeDoubleLE(position, 0);", "", "A key and a nonce serve twice."),
+  mutant(
+    "nonce-short",
+    "this.#nonce.writeDoubleLE(position, 0);",
+    "this.#nonce.writeUInt32LE(position % 2 ** 32, 0);",
+    "Nonces come round again.",
+  ),
+  mutant(
+    "salt-ignored",
+    "this.#dataKey, salt,",
+    'this.#dataKey, "",',
+    "After a crash positions, and so nonces, serve again with the same key.",
+  ),
+  mutant("header-unbound", "decipher.setAAD(sealed.subarray(0, HEADER_BYTES));", "", "The header can be changed."),
+  mutant("position-twice", 'assert(position >= this.#next, "a nonce serves once");', "", "A nonce serves twice."),
+];
+
+describe.skipIf(!isBuilt)("a bug in the sealing of logs", () => {
+  test("as it is there is none", async () => {
+    expect(intrusive(await plantInSealedLog(undefined))).toEqual([]);
+  });
+
+  test.each(MUTANTS.map((each): [string, Mutant] => [each.name, each]))("%s is found", async (_name, planted) => {
+    expect(intrusive(await plantInSealedLog(planted))).not.toEqual([]);
+  });
+});
