@@ -551,13 +551,11 @@ export class Cluster implements SuccessionHost {
     const { view } = this;
     if (view === undefined) return [];
     // Who is cut off may find those that have gone on among nodes that it was never in a view with.
-    if (this.#status === "blocked")
-      return [...new Set([...view.nodes.map(({ id }) => id), ...this.#linked.keys()])].filter(
-        (id) => id !== this.#self,
-      );
+    const isBlocked = this.#status === "blocked";
     const isAcceptor = this.#succession.agreement !== undefined;
-    const targets = isAcceptor ? view.nodes.map(({ id }) => id) : view.acceptors;
-    return targets.filter((id) => id !== this.#self);
+    const members = isBlocked || isAcceptor ? view.nodes.map(({ id }) => id) : view.acceptors;
+    const targets = isBlocked ? new Set([...members, ...this.#linked.keys()]) : members;
+    return [...targets].filter((id) => id !== this.#self);
   }
 
   #sendHeartbeat(to: readonly NodeId[]): void {
