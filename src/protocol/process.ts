@@ -248,6 +248,8 @@ export class Process implements ClusterHost, MemberHost {
 
   directoryChanged(): void {
     const { directory } = this.#cluster;
+    // Others may have more to say to who is out than that it is; it enters nothing any more.
+    if (this.#cluster.isOver) return;
     for (const group of directory.groups) {
       if (group.status !== "live" || !group.members.includes(this.self.id) || this.#members.has(group.id)) continue;
       this.#enter(group, group.synced.includes(this.self.id));

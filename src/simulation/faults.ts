@@ -357,7 +357,8 @@ export function leaderOf(world: World): string | undefined {
 
 /**
  * Whether the cluster and its groups can do without what this host has on its disk: all that run are in one view, whose
- * acceptors keep a quorum of disks without this one, and every group has another keeper.
+ * acceptors keep a quorum of disks without this one, and every group has another keeper. One that is lost may be about to be
+ * brought back by any of its keepers, which is then the only one.
  */
 function canForget(world: World, victim: string): boolean {
   const { running, forgotten } = world;
@@ -369,8 +370,10 @@ function canForget(world: World, victim: string): boolean {
   const sum = (of: readonly number[]): number => of.reduce((all, vote) => all + vote, 0);
   if (sum(votes.filter((_, rank) => isKept(view.acceptors[rank] as NodeId))) * 2 <= sum(votes)) return false;
   return running.every(({ driver }) =>
-    [...(driver?.process.cluster.directory.groups ?? [])].every(({ keepers }) =>
-      keepers.some(({ node }) => isKept(node)),
+    [...(driver?.process.cluster.directory.groups ?? [])].every(
+      ({ keepers, status }) =>
+        keepers.some(({ node }) => isKept(node)) &&
+        (status === "live" || !keepers.some(({ node }) => nodeName(node) === victim)),
     ),
   );
 }

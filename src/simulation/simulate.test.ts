@@ -27,6 +27,10 @@ describe("seeds on disks that fail", () => {
   test.each([1095, 1470, 1959])("who leaves while its disk writes takes no step afterwards: seed %i", (seed) => {
     expect(faultsOf(simulate({ seed, durable: true }))).toEqual([]);
   });
+
+  test("who is out of the cluster because its disk has failed enters no group", () => {
+    expect(faultsOf(simulate({ seed: 1167, durable: true, members: 5 }))).toEqual([]);
+  });
 });
 
 describe("sixty seeds", () => {

@@ -109,6 +109,11 @@ export class Cluster implements SuccessionHost {
     });
   }
 
+  /** This node is in no cluster any more, and never will be. */
+  get isOver(): boolean {
+    return this.#status === "excluded" || this.#status === "closed";
+  }
+
   get status(): ClusterStatus {
     return this.#status;
   }
@@ -434,10 +439,6 @@ export class Cluster implements SuccessionHost {
     return this.#options.memory?.isWhole !== false;
   }
 
-  get #isOver(): boolean {
-    return this.#status === "excluded" || this.#status === "closed";
-  }
-
   /** Of the view in place; 0 before the first. */
   get #number(): number {
     return this.view?.number ?? 0;
@@ -470,7 +471,7 @@ export class Cluster implements SuccessionHost {
   }
 
   #askToJoin(): void {
-    if (this.#isMinted && !this.#leaving && !this.#isOver) this.#joining?.ask(this.#left?.number ?? 0);
+    if (this.#isMinted && !this.#leaving && !this.isOver) this.#joining?.ask(this.#left?.number ?? 0);
   }
 
   #joinWanted(node: NodeRecord, linked: readonly NodeId[], left: number): void {
@@ -499,7 +500,7 @@ export class Cluster implements SuccessionHost {
     const { self } = this.#options;
     const journal = this.#journal;
     // What was sent before the cluster went on without it may come after the word that it did.
-    if (this.#isOver) return;
+    if (this.isOver) return;
     const seat = view.nodes.find(({ disk }) => disk !== "" && disk === self.disk);
     if (this.view !== undefined || seat === undefined || isNodeOf(view, self.id)) {
       this.#succession.install(decided, snapshot);
@@ -538,7 +539,7 @@ export class Cluster implements SuccessionHost {
   }
 
   #end(status: "excluded" | "closed", why?: string): void {
-    if (this.#isOver) return;
+    if (this.isOver) return;
     this.#succession.stop();
     this.#recovered = undefined;
     const detail = status === "closed" ? "left the cluster" : "the cluster goes on without this node";
@@ -594,7 +595,7 @@ export class Cluster implements SuccessionHost {
   /** C10: who has not been answered by a quorum of the directory for the lease time stops serving. */
   #checkLease(): void {
     const { view } = this;
-    if (view === undefined || this.#isOver) return;
+    if (view === undefined || this.isOver) return;
     if (this.#lease.holds(view, this.#now)) {
       if (this.#status === "blocked") this.#setStatus("primary", `view ${view.number}`);
     } else if (this.#status === "primary") {
