@@ -116,7 +116,7 @@ export class Sealing {
     const key = isPacket ? sealing.packetKey(type, epoch, view.getUint16(6, true)) : sealing.directKey(epoch, from);
     // A raw packet may also come before this member hears of its epoch, and is then lost.
     if (key === undefined)
-      return type === FRAME_SEALED_RAW || sealing.isPast(epoch) ? LATE : forged("there is no key for it");
+      return type === FRAME_SEALED_RAW || sealing.isElsewhere(epoch) ? LATE : forged("there is no key for it");
     const number = view.getUint32(16, true);
     const opened = this.#open(frame, key, number, isPacket ? "" : this.#self);
     if (opened === undefined) return forged("it was changed, or belongs elsewhere");
@@ -218,9 +218,12 @@ class GroupSealing {
     }
   }
 
-  /** Whether the epoch came before those that are known here; who enters again knows nothing of its earlier membership. */
-  isPast(epoch: number): boolean {
-    return this.#newest === 0 || epoch < this.#newest;
+  /**
+   * Whether its members may well speak in this epoch although there is no key for it here: it is over, or this member has
+   * been excluded meanwhile and does not know yet. Who enters again knows nothing of its earlier membership.
+   */
+  isElsewhere(epoch: number): boolean {
+    return epoch !== this.#newest;
   }
 
   packetKey(type: number, epoch: number, rank: number): KeyObject | undefined {
