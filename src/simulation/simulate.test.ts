@@ -31,6 +31,10 @@ describe("seeds on disks that fail", () => {
   test("who is out of the cluster because its disk has failed enters no group", () => {
     expect(faultsOf(simulate({ seed: 1167, durable: true, members: 5 }))).toEqual([]);
   });
+
+  test("who is told to leave twice before it is out comes back once", () => {
+    expect(faultsOf(simulate({ seed: 1606, durable: true, members: 5 }))).toEqual([]);
+  });
 });
 
 describe("sixty seeds", () => {

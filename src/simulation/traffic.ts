@@ -5,6 +5,7 @@
  */
 import type { Random } from "../base/random.ts";
 import { CAUSAL, FIFO, RAW, SAFE, TOTAL } from "../wire/packet.ts";
+import type { Counter } from "./counter.ts";
 import type { Host, World } from "./world.ts";
 
 export interface Relayed {
@@ -180,18 +181,19 @@ export class Traffic {
   /** It comes back later, or the moment it is out, before the others have said goodbye to it. */
   #leaveForAWhile(name: string, group: string): void {
     const host = this.#world.hosts.get(name) as Host;
+    const leaver = host.counter(group);
     this.#absent.add(`${name} ${group}`);
-    host.counter(group)?.membership?.leave();
+    leaver?.membership?.leave();
     const awayMs = this.#random.pick([1, 300, 3000]);
     this.#world.after(awayMs, () => this.#absent.delete(`${name} ${group}`));
-    if (awayMs === 1) this.#comeBack(host, host.id, group, OUT_WITHIN_MS);
+    if (awayMs === 1 && leaver !== undefined) this.#comeBack(host, leaver, group, OUT_WITHIN_MS);
   }
 
-  #comeBack(host: Host, id: string, group: string, triesMax: number): void {
-    if (triesMax === 0 || host.id !== id || host.driver === undefined || host.status !== "primary" || host.closing)
-      return;
-    const members = host.driver.process.cluster.directory.named(group)?.members ?? [];
-    if (members.includes(id)) this.#world.after(1, () => this.#comeBack(host, id, group, triesMax - 1));
-    else if (host.groups.has(group)) this.#world.join(host.name, group).isTalkative = true;
+  /** Once, even if it was told to leave again while it was leaving. */
+  #comeBack(host: Host, leaver: Counter, group: string, triesMax: number): void {
+    if (triesMax === 0 || host.counter(group) !== leaver || host.status !== "primary" || host.closing) return;
+    const members = host.driver?.process.cluster.directory.named(group)?.members ?? [];
+    if (members.includes(host.id)) this.#world.after(1, () => this.#comeBack(host, leaver, group, triesMax - 1));
+    else this.#world.join(host.name, group).isTalkative = true;
   }
 }
