@@ -35,6 +35,10 @@ describe("seeds on disks that fail", () => {
   test("who is told to leave twice before it is out comes back once", () => {
     expect(faultsOf(simulate({ seed: 1606, durable: true, members: 5 }))).toEqual([]);
   });
+
+  test("who founds is in its first view only when that is on its disk", () => {
+    expect(faultsOf(simulate({ seed: 1560, durable: true, members: 5 }))).toEqual([]);
+  });
 });
 
 describe("sixty seeds", () => {

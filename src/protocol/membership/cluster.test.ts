@@ -312,6 +312,24 @@ describe("founding (A8)", () => {
     expect(foundings).toBeGreaterThan(150);
   });
 
+  test("who founds is in its first view only when that is on its disk; a crash or a leave before that founds nothing", () => {
+    for (const end of ["crash", "close"] as const) {
+      const world = new World({ seed: 1, durable: true });
+      const { disk } = world.start("a", "found");
+      if (disk !== undefined) disk.delayMs = 100;
+      world.run(50);
+      expect(hostOf(world, "a").status).toBe("joining");
+      world[end]("a");
+      world.run(150);
+      expect([end, hostOf(world, "a").status, count(world, "install")]).toEqual([end, "closed", 0]);
+      world.run(200);
+      disk?.heal();
+      world.start("a");
+      expect(world.runUntilTrue(() => hostOf(world, "a").status === "primary", 5000, 5)).toBe(true);
+      expect(check(world.history)).toEqual([]);
+    }
+  });
+
   test("a coordinator whose first view reached one founder does not found again when it comes back", () => {
     const world = new World({ seed: 5 });
     const founders = ["a", "b", "c"];

@@ -63,8 +63,10 @@ export class Cluster implements SuccessionHost {
   readonly #reconfiguration: Reconfiguration;
   readonly #lease: Lease;
   readonly #seats: Seats;
-  /** Until the first view. */
+  /** Until the first view, or until this node founds it. */
   #joining: Joining | undefined;
+  /** The cluster that this node founds. */
+  #founded: string | undefined;
   /** Until then: the acceptor of an earlier view that this node's disk is. */
   #recovered: RecoveredAcceptor | undefined;
   /** The last view that the disk remembers. */
@@ -126,9 +128,9 @@ export class Cluster implements SuccessionHost {
     return this.#replica.directory;
   }
 
-  /** The id of the cluster that this node is in, or that its disk has been in; "" for none. */
+  /** The id of the cluster that this node is in or founds, or that its disk has been in; "" for none. */
   get cluster(): string {
-    return this.view?.cluster ?? this.#left?.cluster ?? this.#options.memory?.cluster ?? "";
+    return this.view?.cluster ?? this.#founded ?? this.#left?.cluster ?? this.#options.memory?.cluster ?? "";
   }
 
   /** A8: whether this node's disk has taken part in founding a cluster: it founds no other. */
@@ -184,9 +186,9 @@ export class Cluster implements SuccessionHost {
 
   /** Founds a cluster of this node alone. */
   foundAlone(cluster: string): void {
-    if (this.view !== undefined || this.isUsed) return;
+    if (this.#joining === undefined || this.isUsed) return;
     const { self } = this.#options;
-    this.#succession.found({ cluster, number: 1, nodes: [self], acceptors: [self.id] });
+    this.#found({ cluster, number: 1, nodes: [self], acceptors: [self.id] });
   }
 
   /** Founds a cluster with the other founders, as soon as all are there. */
@@ -386,7 +388,7 @@ export class Cluster implements SuccessionHost {
   }
 
   accepts(view: ClusterView): boolean {
-    return this.#joining?.accepts(view) !== false;
+    return this.#joining?.accepts(view) === true;
   }
 
   departed(id: NodeId, isLeaver: boolean): void {
@@ -467,7 +469,11 @@ export class Cluster implements SuccessionHost {
   // Coming and going.
 
   #found(view: ClusterView | undefined): void {
-    if (view !== undefined) this.#succession.found(view);
+    if (view === undefined) return;
+    // A8: while its disk is waited for it neither founds another cluster nor joins one.
+    this.#joining = undefined;
+    this.#founded = view.cluster;
+    this.#succession.found(view);
   }
 
   #askToJoin(): void {
@@ -510,7 +516,6 @@ export class Cluster implements SuccessionHost {
     const isNew = view.number > (this.#left?.number ?? 0) && (this.cluster === "" || this.cluster === view.cluster);
     if (!isNew || snapshot === undefined || !view.acceptors.includes(seat.id) || !this.accepts(view)) return;
     const installation = { decided, snapshot };
-    this.#effects.perform({ kind: "adopted", view, proposal: proposalDigest(decided) });
     remember(journal, installation);
     this.#revive(installation, NO_PLEDGE, []);
   }
@@ -522,6 +527,10 @@ export class Cluster implements SuccessionHost {
     const options = { self, timing, directorySize, verify, linked: this.#linked, seats: this.#seats, journal, decided };
     this.#left = installed.decided.view;
     this.#recovered = RecoveredAcceptor.revive(options, installed, pledge, packets, this.#effects);
+    if (this.#recovered !== undefined) {
+      const proposal = proposalDigest(installed.decided);
+      this.#effects.perform({ kind: "adopted", view: installed.decided.view, proposal });
+    }
     this.#askToJoin();
   }
 

@@ -18,6 +18,8 @@ import type { Seats } from "./seats.ts";
 const REMOVED_MAX = 4096;
 
 export interface SuccessionHost extends Pick<AgreementHost, "compose"> {
+  /** This node is in no cluster any more, and never will be. */
+  readonly isOver: boolean;
   /** Whether this node suspects that one. */
   suspects(id: NodeId): boolean;
   /** Whether this may be the node's first view. */
@@ -103,15 +105,16 @@ export class Succession implements AgreementHost {
     this.#replica.clusterInstalled(view);
     const decided: Proposal = { view, cut: [], leavers: [], holders: [] };
     const installation = this.#remember(decided);
-    // A8: what its coordinator has forgotten nobody else has heard of.
+    // A8: what its coordinator has forgotten nobody has heard of or been in, not even itself.
     this.#journal.after(() => {
+      if (this.#host.isOver) return;
       for (const peer of view.nodes) {
         if (peer.id === this.#self) continue;
         this.#effects.perform({ kind: "link", peer });
         this.#effects.send(peer.id, { kind: "installCluster", ...installation });
       }
+      this.#enter(installation);
     });
-    this.#enter(installation);
   }
 
   // Agreement.

@@ -67,6 +67,7 @@ test("M3: a view that nobody has lived to install counts when acceptors have gon
 test("M3: two primaries, and two clusters founded, are seen", () => {
   expect(found(`${CHAIN}\n c accept 2 p2c\n c cluster 2 c : p2c`)).toEqual(["M2", "M3"]);
   expect(found("a,b,c cluster 1 a b c : p1\n d,e cluster 1 d e : q1")).toEqual(["M2", "M3"]);
+  expect(found("a,b,c cluster 1 a b c : p1\n d adopt 1 d e : q1")).toEqual(["M3"]);
 });
 
 test("M3: a blocked node delivers nothing", () => {

@@ -127,10 +127,10 @@ function acceptorOf(run: Run, id: NodeId): string {
 }
 
 function checkFounding(run: Run, view: ViewRun, found: Findings): void {
-  for (const stay of view.stays) {
-    const event = installOf(run, stay);
+  for (const index of [...view.stays.map(({ installedAt }) => installedAt), ...view.adoptedAt]) {
+    const event = run.history[index] as EventOf<"install" | "adopt">;
     if (sameView(event, view)) continue;
-    found.add(stay.installedAt, `${event.node} founded a second cluster, of ${describe(event)}`, event.node, CLUSTER);
+    found.add(index, `${event.node} founded a second cluster, of ${describe(event)}`, event.node, CLUSTER);
     return;
   }
 }
@@ -255,7 +255,7 @@ function installOf(run: Run, stay: Stay): EventOf<"install"> {
   return run.history[stay.installedAt] as EventOf<"install">;
 }
 
-function sameView(event: EventOf<"install">, view: ViewRun): boolean {
+function sameView(event: EventOf<"install" | "adopt">, view: ViewRun): boolean {
   return event.proposal === view.proposal && sameList(event.members, view.members) && sameList(event.nodes, view.nodes);
 }
 
