@@ -5,7 +5,7 @@
  */
 
 import type { Remains } from "./groups-memory.ts";
-import type { Journal } from "./journal.ts";
+import { type Journal, JournalPart } from "./journal.ts";
 import type { JournalRecord } from "./journal-records.ts";
 import type { ReplayEnd } from "./replay.ts";
 import type { GroupView, NodeId } from "./view.ts";
@@ -21,9 +21,7 @@ interface Checkpoint {
   bytes: number;
 }
 
-export class GroupJournal {
-  readonly durable: boolean;
-  readonly #journal: Journal;
+export class GroupJournal extends JournalPart {
   readonly #group: number;
   readonly #name: string;
   readonly #self: NodeId;
@@ -39,17 +37,11 @@ export class GroupJournal {
   #open: Checkpoint | undefined;
 
   constructor(journal: Journal, group: number, name: string, self: NodeId, bytesMax: number) {
-    this.durable = journal.durable;
-    this.#journal = journal;
+    super(journal);
     this.#group = group;
     this.#name = name;
     this.#self = self;
     this.#bytesMax = bytesMax;
-  }
-
-  /** Whether the disk keeps up. */
-  get hasRoom(): boolean {
-    return this.#journal.hasRoom;
   }
 
   /** Whether so much was recorded since the last checkpoint that another one is wanted, and none is under way. */
@@ -60,27 +52,15 @@ export class GroupJournal {
     );
   }
 
-  write(record: JournalRecord): void {
+  override write(record: JournalRecord): void {
     if (record.kind === "packet") this.#bytes += record.packet.bytes.length;
-    this.#journal.write(record);
-  }
-
-  after(action: () => void): void {
-    this.#journal.after(action);
-  }
-
-  afterwards(action: () => void): void {
-    this.#journal.afterwards(action);
-  }
-
-  hurry(): void {
-    this.#journal.hurry();
+    super.write(record);
   }
 
   /** An epoch begins; the one before it, if there was one, has ended so. */
   begin(view: GroupView, { from, cut }: ReplayEnd): void {
     if (!this.durable) return;
-    this.#began = this.#journal.next;
+    this.#began = this.journal.next;
     this.#remains ??= this.#remainsFrom(this.#began, undefined);
     this.write({ kind: "began", group: this.#group, name: this.#name, self: this.#self, view, from, cut });
   }
@@ -103,7 +83,7 @@ export class GroupJournal {
   /** A checkpoint of the state at the start of the present epoch, `view`, begins; one that is under way is abandoned. */
   beginCheckpoint(view: number): void {
     if (!this.durable) return;
-    const first = this.#journal.next;
+    const first = this.journal.next;
     this.#open = { view, at: this.#began, before: this.#bytes, first, next: 0, bytes: 0 };
   }
 
@@ -136,7 +116,7 @@ export class GroupJournal {
 
   /** What lies before `from` is not needed. */
   #remainsFrom(from: number, checkpoint: Remains["checkpoint"]): Remains {
-    this.#journal.need(this.#group, from);
+    this.journal.need(this.#group, from);
     return { group: this.#group, name: this.#name, from, checkpoint };
   }
 }

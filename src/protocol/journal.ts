@@ -41,6 +41,49 @@ export interface Journal {
 /** What writes records, and waits for them. */
 export type Records = Pick<Journal, "durable" | "write" | "after" | "afterwards" | "hurry">;
 
+/** A part of a node's journal: what it does not do in its own way, the whole does. */
+export class JournalPart implements Journal {
+  readonly durable: boolean;
+  protected readonly journal: Journal;
+
+  constructor(journal: Journal) {
+    this.journal = journal;
+    this.durable = journal.durable;
+  }
+
+  get hasRoom(): boolean {
+    return this.journal.hasRoom;
+  }
+
+  get next(): number {
+    return this.journal.next;
+  }
+
+  get bytes(): number {
+    return this.journal.bytes;
+  }
+
+  write(record: JournalRecord): void {
+    this.journal.write(record);
+  }
+
+  after(action: () => void): void {
+    this.journal.after(action);
+  }
+
+  afterwards(action: () => void): void {
+    this.journal.afterwards(action);
+  }
+
+  hurry(): void {
+    this.journal.hurry();
+  }
+
+  need(group: number, from: number): void {
+    this.journal.need(group, from);
+  }
+}
+
 /** Of a node that keeps nothing. */
 export const VOLATILE: Journal = {
   durable: false,

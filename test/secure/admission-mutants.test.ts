@@ -3,16 +3,13 @@
  * Planted bugs in what decides who may join a group that has a key of its own. Members that all have the key never notice
  * one of them; some attempt of a node that has it not must succeed on each.
  */
-import { existsSync } from "node:fs";
-import { join } from "node:path";
-import { describe, expect, test } from "vitest";
 import type { Mutant } from "../../src/simulation/mutants.ts";
 import { plantInAdmission } from "../../src/simulation/mutation.ts";
 import { admitted } from "./admissions.ts";
+import { huntAll } from "./hunt.ts";
 
 const PROOF = "protocol/membership/proof.js";
 const DIRECTORY = "protocol/membership/directory.js";
-const isBuilt = existsSync(join(import.meta.dirname, "../../dist", PROOF));
 
 function mutant(name: string, file: string, find: string, replace: string, why: string): Mutant {
   return { name, violates: "assert", file, find, replace, why };
@@ -71,12 +68,4 @@ const MUTANTS: readonly Mutant[] = [
   ),
 ];
 
-describe.skipIf(!isBuilt)("a bug in the admission to groups", () => {
-  test("as it is there is none", async () => {
-    expect(admitted(await plantInAdmission(undefined))).toEqual([]);
-  });
-
-  test.each(MUTANTS.map((each): [string, Mutant] => [each.name, each]))("%s is found", async (_name, planted) => {
-    expect(admitted(await plantInAdmission(planted))).not.toEqual([]);
-  });
-});
+huntAll("the admission to groups", PROOF, MUTANTS, async (planted) => admitted(await plantInAdmission(planted)));

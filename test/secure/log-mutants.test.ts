@@ -2,15 +2,12 @@
  * Planted bugs in the sealing of logs, which no node would ever notice while its disk is left alone. Some intrusion must
  * succeed on each of them.
  */
-import { existsSync } from "node:fs";
-import { join } from "node:path";
-import { describe, expect, test } from "vitest";
 import type { Mutant } from "../../src/simulation/mutants.ts";
 import { plantInSealedLog } from "../../src/simulation/mutation.ts";
+import { huntAll } from "./hunt.ts";
 import { intrusive } from "./log-attacks.ts";
 
 const file = "runtime/secure/sealed-log.js";
-const isBuilt = existsSync(join(import.meta.dirname, "../../dist", file));
 
 function mutant(name: string, find: string, replace: string, why: string): Mutant {
   return { name, violates: "assert", file, find, replace, why };
@@ -35,12 +32,4 @@ const MUTANTS: readonly Mutant[] = [
   mutant("position-twice", 'assert(position >= this.#next, "a nonce serves once");', "", "A nonce serves twice."),
 ];
 
-describe.skipIf(!isBuilt)("a bug in the sealing of logs", () => {
-  test("as it is there is none", async () => {
-    expect(intrusive(await plantInSealedLog(undefined))).toEqual([]);
-  });
-
-  test.each(MUTANTS.map((each): [string, Mutant] => [each.name, each]))("%s is found", async (_name, planted) => {
-    expect(intrusive(await plantInSealedLog(planted))).not.toEqual([]);
-  });
-});
+huntAll("the sealing of logs", file, MUTANTS, async (planted) => intrusive(await plantInSealedLog(planted)));

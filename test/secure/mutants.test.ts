@@ -3,17 +3,15 @@
  * Planted bugs in the sealing of groups: each is something that is easily got wrong, or left out for speed, and that no
  * working group would ever notice. Some attack must succeed on each of them.
  */
-import { existsSync } from "node:fs";
-import { join } from "node:path";
-import { describe, expect, test } from "vitest";
 import type { Mutant } from "../../src/simulation/mutants.ts";
 import { plantInSealing } from "../../src/simulation/mutation.ts";
 import { successful } from "./attacks.ts";
+import { huntAll } from "./hunt.ts";
 
-const isBuilt = existsSync(join(import.meta.dirname, "../../dist/runtime/secure/sealing.js"));
+const file = "runtime/secure/sealing.js";
 
 function mutant(name: string, find: string, replace: string, why: string): Mutant {
-  return { name, violates: "assert", file: "runtime/secure/sealing.js", find, replace, why };
+  return { name, violates: "assert", file, find, replace, why };
 }
 
 const MUTANTS: readonly Mutant[] = [
@@ -64,12 +62,4 @@ const MUTANTS: readonly Mutant[] = [
   mutant("left-but-listening", "this.#groups.delete(group);", "", "Who has left has the keys still."),
 ];
 
-describe.skipIf(!isBuilt)("a bug in the sealing", () => {
-  test("as it is there is none", async () => {
-    expect(successful(await plantInSealing(undefined))).toEqual([]);
-  });
-
-  test.each(MUTANTS.map((each): [string, Mutant] => [each.name, each]))("%s is found", async (_name, planted) => {
-    expect(successful(await plantInSealing(planted))).not.toEqual([]);
-  });
-});
+huntAll("the sealing", file, MUTANTS, async (planted) => successful(await plantInSealing(planted)));

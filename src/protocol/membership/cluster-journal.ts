@@ -6,15 +6,14 @@
  */
 import { copyOf } from "../../base/arena.ts";
 import { Packet } from "../../wire/packet.ts";
-import type { Journal } from "../journal.ts";
+import { type Journal, JournalPart } from "../journal.ts";
 import type { JournalRecord } from "../journal-records.ts";
 import { ClusterMemory } from "./memory.ts";
 
 /** More than this is not written twice: it waits for the next view. */
 const PACKETS_BYTES_MAX = 4 * 1024 * 1024;
 
-export class ClusterJournal implements Journal {
-  readonly #journal: Journal;
+export class ClusterJournal extends JournalPart {
   readonly #memory: ClusterMemory;
   readonly #bytesMax: number;
   /** What the journal had written when the view was. */
@@ -23,72 +22,40 @@ export class ClusterJournal implements Journal {
 
   /** `memory`: what the disk remembers; `bytesMax`: of the journal between the view and its end. */
   constructor(journal: Journal, memory: ClusterMemory | undefined, bytesMax: number) {
-    this.#journal = journal;
+    super(journal);
     this.#memory = memory?.copy() ?? new ClusterMemory();
     this.#bytesMax = bytesMax;
     for (const { bytes } of this.#memory.packets) this.#packetsBytes += bytes.length;
   }
 
-  get durable(): boolean {
-    return this.#journal.durable;
-  }
-
-  get hasRoom(): boolean {
-    return this.#journal.hasRoom;
-  }
-
-  get next(): number {
-    return this.#journal.next;
-  }
-
-  get bytes(): number {
-    return this.#journal.bytes;
-  }
-
-  write(record: JournalRecord): void {
+  override write(record: JournalRecord): void {
     if (this.durable) this.#note(record);
-    this.#journal.write(record);
-  }
-
-  after(action: () => void): void {
-    this.#journal.after(action);
-  }
-
-  afterwards(action: () => void): void {
-    this.#journal.afterwards(action);
-  }
-
-  hurry(): void {
-    this.#journal.hurry();
-  }
-
-  need(group: number, from: number): void {
-    this.#journal.need(group, from);
+    super.write(record);
   }
 
   /** Called once per turn. */
   endTurn(): void {
-    if (this.#journal.bytes - this.#bytesBefore < this.#bytesMax || this.#packetsBytes > PACKETS_BYTES_MAX) return;
+    if (this.journal.bytes - this.#bytesBefore < this.#bytesMax || this.#packetsBytes > PACKETS_BYTES_MAX) return;
     const record = this.#memory.record();
     if (record === undefined) return;
-    const { next } = this.#journal;
-    this.#journal.write(record);
-    this.#bytesBefore = this.#journal.bytes;
+    const { next } = this.journal;
+    super.write(record);
+    this.#bytesBefore = this.journal.bytes;
     // What is installed meanwhile comes later, and so does what it needs.
-    this.#journal.after(() => this.#journal.need(0, next));
+    this.journal.after(() => this.journal.need(0, next));
   }
 
   #note(record: JournalRecord): void {
     if (record.kind === "view") {
-      this.#bytesBefore = this.#journal.bytes;
+      this.#bytesBefore = this.journal.bytes;
       this.#packetsBytes = 0;
     }
     if (record.kind !== "packet") {
-      this.#memory.add(this.#journal.next, record);
+      this.#memory.add(this.journal.next, record);
       return;
     }
     const packet = new Packet(copyOf(record.packet.bytes));
     this.#packetsBytes += packet.bytes.length;
-    if (this.#packetsBytes <= PACKETS_BYTES_MAX) this.#memory.add(this.#journal.next, { kind: "packet", packet });
+    if (this.#packetsBytes <= PACKETS_BYTES_MAX) this.#memory.add(this.journal.next, { kind: "packet", packet });
   }
 }
