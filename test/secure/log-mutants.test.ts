@@ -8,13 +8,14 @@ import { huntAll } from "./hunt.ts";
 import { intrusive } from "./log-attacks.ts";
 
 const file = "runtime/secure/sealed-log.js";
+const aead = "runtime/secure/aead.js";
 
-function mutant(name: string, find: string, replace: string, why: string): Mutant {
-  return { name, violates: "assert", file, find, replace, why };
+function mutant(name: string, find: string, replace: string, why: string, where = file): Mutant {
+  return { name, violates: "assert", file: where, find, replace, why };
 }
 
 const MUTANTS: readonly Mutant[] = [
-  mutant("tag-unchecked", "decipher.final();", "", "Whoever has the disk is believed."),
+  mutant("tag-unchecked", "decipher.final();", "", "Whoever has the disk is believed.", aead),
   mutant("nonce-constant", "this.#nonce.writeDoubleLE(position, 0);", "", "A key and a nonce serve twice."),
   mutant(
     "nonce-short",
@@ -24,11 +25,11 @@ const MUTANTS: readonly Mutant[] = [
   ),
   mutant(
     "salt-ignored",
-    "this.#dataKey, salt,",
-    'this.#dataKey, "",',
+    "this.#dataKey, salt)",
+    'this.#dataKey, "")',
     "After a crash positions, and so nonces, serve again with the same key.",
   ),
-  mutant("header-unbound", "decipher.setAAD(sealed.subarray(0, HEADER_BYTES));", "", "The header can be changed."),
+  mutant("header-unbound", "decipher.setAAD(associated);", "", "The header can be changed.", aead),
   mutant("position-twice", 'assert(position >= this.#next, "a nonce serves once");', "", "A nonce serves twice."),
 ];
 

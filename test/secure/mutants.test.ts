@@ -9,13 +9,14 @@ import { successful } from "./attacks.ts";
 import { huntAll } from "./hunt.ts";
 
 const file = "runtime/secure/sealing.js";
+const aead = "runtime/secure/aead.js";
 
-function mutant(name: string, find: string, replace: string, why: string): Mutant {
-  return { name, violates: "assert", file, find, replace, why };
+function mutant(name: string, find: string, replace: string, why: string, where = file): Mutant {
+  return { name, violates: "assert", file: where, find, replace, why };
 }
 
 const MUTANTS: readonly Mutant[] = [
-  mutant("tag-unchecked", "decipher.final();", "", "Whoever can change bytes on the wire is believed."),
+  mutant("tag-unchecked", "decipher.final();", "", "Whoever can change bytes on the wire is believed.", aead),
   mutant("nonce-constant", "this.#nonce.writeUInt32LE(number, 0);", "", "A key and a nonce serve twice."),
   mutant(
     "nonce-short",
@@ -24,7 +25,7 @@ const MUTANTS: readonly Mutant[] = [
     "Nonces come round again.",
   ),
   mutant("counter-stuck", "return ++this.#count;", "return 1;", "Direct messages share a nonce."),
-  mutant("place-unbound", "decipher.setAAD(associated(frame, to));", "", "What is outside is not authenticated."),
+  mutant("place-unbound", "decipher.setAAD(associated);", "", "What is outside is not authenticated.", aead),
   mutant(
     "receiver-unbound",
     'return to === "" ? header',

@@ -7,18 +7,19 @@
  *
  * The wrapping key follows from the given key and the salt, which is fresh each time; so its nonce, zero, serves once.
  */
-import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { keyFor, NONCE_BYTES, opened, sealInto, TAG_BYTES } from "./aead.ts";
 
 export const DATA_KEY_FILE = "data-key";
 const FORMAT = Buffer.from("coterie data key 1.\n");
 const SALT_BYTES = 16;
 const KEY_BYTES = 32;
-const TAG_BYTES = 16;
 const KEY_AT = FORMAT.length + SALT_BYTES;
 const FILE_BYTES = KEY_AT + KEY_BYTES + TAG_BYTES;
-const CIPHER = "aes-256-gcm";
+const PURPOSE = "coterie 1 data key";
+const NONCE = new Uint8Array(NONCE_BYTES);
 
 /** Whether there is a key in the directory. */
 export function hasDataKey(directory: string): boolean {
@@ -48,30 +49,18 @@ export function openDataKey(directory: string, keys: readonly Uint8Array[]): Uin
 }
 
 function wrapped(dataKey: Uint8Array, key: Uint8Array): Uint8Array {
+  const file = new Uint8Array(FILE_BYTES);
   const salt = randomBytes(SALT_BYTES);
-  const cipher = createCipheriv(CIPHER, wrappingKey(key, salt), Buffer.alloc(12)).setAAD(FORMAT);
-  const body = cipher.update(dataKey);
-  cipher.final();
-  return Buffer.concat([FORMAT, salt, body, cipher.getAuthTag()]);
+  file.set(FORMAT);
+  file.set(salt, FORMAT.length);
+  sealInto(file, KEY_AT, keyFor(PURPOSE, key, salt), NONCE, FORMAT, dataKey);
+  return file;
 }
 
 function unwrapped(file: Uint8Array, key: Uint8Array): Uint8Array | undefined {
   if (file.length !== FILE_BYTES || !FORMAT.equals(file.subarray(0, FORMAT.length))) return undefined;
   const salt = file.subarray(FORMAT.length, KEY_AT);
-  const options = { authTagLength: TAG_BYTES };
-  const decipher = createDecipheriv(CIPHER, wrappingKey(key, salt), Buffer.alloc(12), options).setAAD(FORMAT);
-  decipher.setAuthTag(file.subarray(FILE_BYTES - TAG_BYTES));
-  const dataKey = decipher.update(file.subarray(KEY_AT, FILE_BYTES - TAG_BYTES));
-  try {
-    decipher.final();
-  } catch {
-    return undefined;
-  }
-  return new Uint8Array(dataKey);
-}
-
-function wrappingKey(key: Uint8Array, salt: Uint8Array): Uint8Array {
-  return new Uint8Array(hkdfSync("sha256", key, salt, "coterie 1 data key", KEY_BYTES));
+  return opened(keyFor(PURPOSE, key, salt), NONCE, FORMAT, file.subarray(KEY_AT));
 }
 
 /** The file is there whole, or as it was before, whenever the process or the machine stops. */

@@ -9,19 +9,16 @@
  * when a crash has taken records with it and their positions are given again. A record that was changed, or comes from another
  * position or another log, does not open, and is for those who read like one that is damaged.
  */
-import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, type KeyObject } from "node:crypto";
+import type { KeyObject } from "node:crypto";
 import { assert } from "../../base/assert.ts";
 import type { Log, RecordLog } from "../log/log.ts";
-import { spend } from "./spent.ts";
+import { keyFor, NONCE_BYTES, opened, sealInto, TAG_BYTES } from "./aead.ts";
 
 const SEALED_RECORD = 6;
 const VERSION = 1;
 const SALT_AT = 8;
 export const SALT_BYTES = 16;
 const HEADER_BYTES = SALT_AT + SALT_BYTES;
-const TAG_BYTES = 16;
-const NONCE_BYTES = 12;
-const CIPHER = "aes-256-gcm";
 
 /** Keys of processes that have written, kept while reading. */
 const KEYS_MAX = 256;
@@ -58,40 +55,23 @@ export class RecordSeal {
     new DataView(sealed.buffer).setUint32(0, length - 4, true);
     sealed.set([SEALED_RECORD, VERSION, 0, 0], 4);
     sealed.set(this.#salt, SALT_AT);
-    const cipher = createCipheriv(CIPHER, this.#keyOf(this.#salt), this.#nonceOf(position));
-    cipher.setAAD(sealed.subarray(0, HEADER_BYTES));
-    const body = cipher.update(record);
-    sealed.set(body, HEADER_BYTES);
-    spend(body);
-    cipher.final();
-    sealed.set(cipher.getAuthTag(), length - TAG_BYTES);
+    const header = sealed.subarray(0, HEADER_BYTES);
+    sealInto(sealed, HEADER_BYTES, this.#keyOf(this.#salt), this.#nonceOf(position), header, record);
     return sealed;
   }
 
   /** The record that was sealed at this position, in memory of its own; undefined when this is not it. */
   open(sealed: Uint8Array, position: number): Uint8Array | undefined {
-    const bodyEnd = sealed.length - TAG_BYTES;
-    if (bodyEnd < HEADER_BYTES || !isSealedRecord(sealed) || sealed[5] !== VERSION) return undefined;
+    if (sealed.length < HEADER_BYTES + TAG_BYTES || !isSealedRecord(sealed) || sealed[5] !== VERSION) return undefined;
     const key = this.#keyOf(sealed.subarray(SALT_AT, HEADER_BYTES));
-    const decipher = createDecipheriv(CIPHER, key, this.#nonceOf(position), { authTagLength: TAG_BYTES });
-    decipher.setAAD(sealed.subarray(0, HEADER_BYTES));
-    decipher.setAuthTag(sealed.subarray(bodyEnd));
-    const record = decipher.update(sealed.subarray(HEADER_BYTES, bodyEnd));
-    try {
-      decipher.final();
-    } catch {
-      return undefined;
-    }
-    return new Uint8Array(record.buffer, record.byteOffset, record.length);
+    return opened(key, this.#nonceOf(position), sealed.subarray(0, HEADER_BYTES), sealed.subarray(HEADER_BYTES));
   }
 
   #keyOf(salt: Uint8Array): KeyObject {
     const name = Buffer.from(salt).toString("latin1");
     const known = this.#keys.get(name);
     if (known !== undefined) return known;
-    const bytes = Buffer.from(hkdfSync("sha256", this.#dataKey, salt, "coterie 1 data records", 32));
-    const key = createSecretKey(bytes);
-    bytes.fill(0);
+    const key = keyFor("coterie 1 data records", this.#dataKey, salt);
     if (this.#keys.size >= KEYS_MAX) this.#keys.clear();
     this.#keys.set(name, key);
     return key;

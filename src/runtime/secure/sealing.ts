@@ -14,7 +14,7 @@
  *     0  u32 length      6  u16 rank of the sender; 0       12  u32 epoch             20  the sealed frame
  *     4  u8  3, 4 or 5   8  u32 group                       16  u32 seqno; counter    -16 the tag
  */
-import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, type KeyObject } from "node:crypto";
+import { hkdfSync, type KeyObject } from "node:crypto";
 import { allocate } from "../../base/arena.ts";
 import { assert } from "../../base/assert.ts";
 import type { GroupView, NodeId } from "../../protocol/view.ts";
@@ -27,14 +27,11 @@ import {
   type Packet,
   RAW,
 } from "../../wire/packet.ts";
-import { spend } from "./spent.ts";
+import { keyFor, NONCE_BYTES, opened, sealInto, TAG_BYTES } from "./aead.ts";
 
 const HEADER_BYTES = 20;
-const TAG_BYTES = 16;
 /** By so much a sealed frame is longer. */
 export const SEAL_BYTES = HEADER_BYTES + TAG_BYTES;
-const NONCE_BYTES = 12;
-const CIPHER = "aes-256-gcm";
 const COUNTER_MAX = 0xffff_ffff;
 
 /** Keys of direct messages are kept for so many views. */
@@ -118,11 +115,12 @@ export class Sealing {
     if (key === undefined)
       return type === FRAME_SEALED_RAW || sealing.isElsewhere(epoch) ? LATE : forged("there is no key for it");
     const number = view.getUint32(16, true);
-    const opened = this.#open(frame, key, number, isPacket ? "" : this.#self);
-    if (opened === undefined) return forged("it was changed, or belongs elsewhere");
-    if (isPacket ? !isSamePlace(frame, opened) : opened[4] !== FRAME_CONTROL) return forged("it is not what it says");
+    const to = isPacket ? "" : this.#self;
+    const clear = opened(key, this.#nonceOf(number), associated(frame, to), frame.subarray(HEADER_BYTES));
+    if (clear === undefined) return forged("it was changed, or belongs elsewhere");
+    if (isPacket ? !isSamePlace(frame, clear) : clear[4] !== FRAME_CONTROL) return forged("it is not what it says");
     if (!isPacket && !sealing.isNewer(epoch, from, number)) return forged("it was repeated");
-    return { kind: "opened", frame: opened };
+    return { kind: "opened", frame: clear };
   }
 
   #group(group: number): GroupSealing {
@@ -145,28 +143,8 @@ export class Sealing {
     view.setUint32(8, at.group, true);
     view.setUint32(12, at.epoch, true);
     view.setUint32(16, at.number, true);
-    const cipher = createCipheriv(CIPHER, key, this.#nonceOf(at.number));
-    cipher.setAAD(associated(frame, at.to));
-    const sealed = cipher.update(clear);
-    frame.set(sealed, HEADER_BYTES);
-    spend(sealed);
-    cipher.final();
-    frame.set(cipher.getAuthTag(), frame.length - TAG_BYTES);
+    sealInto(frame, HEADER_BYTES, key, this.#nonceOf(at.number), associated(frame, at.to), clear);
     return frame;
-  }
-
-  #open(frame: Uint8Array, key: KeyObject, number: number, to: NodeId): Uint8Array | undefined {
-    const decipher = createDecipheriv(CIPHER, key, this.#nonceOf(number), { authTagLength: TAG_BYTES });
-    decipher.setAAD(associated(frame, to));
-    decipher.setAuthTag(frame.subarray(frame.length - TAG_BYTES));
-    const clear = decipher.update(frame.subarray(HEADER_BYTES, frame.length - TAG_BYTES));
-    try {
-      decipher.final();
-    } catch {
-      return undefined;
-    }
-    // A plain array, because views of a `Buffer` cost more to take.
-    return new Uint8Array(clear.buffer, clear.byteOffset, clear.length);
   }
 
   #nonceOf(number: number): Buffer {
@@ -337,10 +315,7 @@ class DirectKeys {
 }
 
 function senderKey(secret: Uint8Array, sender: NodeId): KeyObject {
-  const bytes = Buffer.from(hkdfSync("sha256", secret, "", `coterie 1 sender\0${sender}`, 32));
-  const key = createSecretKey(bytes);
-  bytes.fill(0);
-  return key;
+  return keyFor(`coterie 1 sender\0${sender}`, secret, "");
 }
 
 /** What the tag covers beside the sealed bytes. */
