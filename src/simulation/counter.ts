@@ -102,6 +102,7 @@ export class Counter implements Application {
   readonly recordsSends = true;
   membership: Membership | undefined;
   isBlocked = false;
+  isLeaving = false;
   view: GroupView = { number: 0, members: [], synced: [], lacking: [] };
   delivered = 0;
   sentCount = 0;
@@ -136,6 +137,12 @@ export class Counter implements Application {
 
   get #hasNewer(): boolean {
     return this.#hooks.isOlder !== true;
+  }
+
+  leave(): void {
+    if (this.membership === undefined) return;
+    this.isLeaving = true;
+    this.membership.leave();
   }
 
   /** Sends one update; false when there was no room or there is no group. */

@@ -177,6 +177,7 @@ export class Faults {
         return true;
       case "close":
         if (!canSpare(this.#world, victim) || world.running.filter(({ closing }) => !closing).length < 3) return false;
+        if (world.isMending) return false;
         this.#traffic.dismiss(victim);
         world.close(victim);
         world.after(random.between(1000, 4000), () => this.#traffic.employ(victim));
@@ -189,7 +190,7 @@ export class Faults {
           world.after(random.between(2000, 5000), () => {
             if (!this.#active) return;
             this.#traffic.dismiss(name);
-            if (random.chance(0.5)) world.close(name);
+            if (random.chance(0.5) && !world.isMending) world.close(name);
             else if (canSpare(this.#world, name)) world.crash(name);
           });
         }
@@ -356,24 +357,29 @@ export function leaderOf(world: World): string | undefined {
 }
 
 /**
- * Whether the cluster and its groups can do without what this host has on its disk: all that run are in one view, whose
- * acceptors keep a quorum of disks without this one, and every group has another keeper. One that is lost may be about to be
- * brought back by any of its keepers, which is then the only one.
+ * Whether the cluster and its groups can do without what this host has on its disk: all that run are in one view, which a
+ * quorum of its acceptors has on other disks, and every group has another keeper, which is not about to leave. One that is
+ * lost may be about to be brought back by any of its keepers, which is then the only one.
  */
 function canForget(world: World, victim: string): boolean {
-  const { running, forgotten } = world;
+  const { running, forgotten, hosts } = world;
   const view = running[0]?.view;
   const isKept = (id: NodeId): boolean => nodeName(id) !== victim && !forgotten.has(id);
+  const remembers = (id: NodeId): boolean => {
+    const host = hosts.get(nodeName(id));
+    // Of who is down it is not known what is on its disk.
+    return isKept(id) && host?.id === id && host.remembersView;
+  };
   if (view === undefined || running.some((host) => host.status !== "primary" || host.view?.number !== view.number))
     return false;
   const votes = votesOf(view);
   const sum = (of: readonly number[]): number => of.reduce((all, vote) => all + vote, 0);
-  if (sum(votes.filter((_, rank) => isKept(view.acceptors[rank] as NodeId))) * 2 <= sum(votes)) return false;
+  if (sum(votes.filter((_, rank) => remembers(view.acceptors[rank] as NodeId))) * 2 <= sum(votes)) return false;
   return running.every(({ driver }) =>
-    [...(driver?.process.cluster.directory.groups ?? [])].every(
-      ({ keepers, status }) =>
-        keepers.some(({ node }) => isKept(node)) &&
-        (status === "live" || !keepers.some(({ node }) => nodeName(node) === victim)),
+    [...(driver?.process.cluster.directory.groups ?? [])].every(({ name, keepers, status }) =>
+      status === "live"
+        ? keepers.some(({ node }) => isKept(node) && hosts.get(nodeName(node))?.staysIn(name, node))
+        : keepers.some(({ node }) => isKept(node)) && !keepers.some(({ node }) => nodeName(node) === victim),
     ),
   );
 }

@@ -39,6 +39,10 @@ describe("seeds on disks that fail", () => {
   test("who founds is in its first view only when that is on its disk", () => {
     expect(faultsOf(simulate({ seed: 1560, durable: true, members: 5 }))).toEqual([]);
   });
+
+  test("who has lived on without a vote leads acceptors that are back to the next view", () => {
+    expect(faultsOf(simulate({ seed: 1328, durable: true, members: 5 }))).toEqual([]);
+  });
 });
 
 describe("sixty seeds", () => {

@@ -78,7 +78,7 @@ export class Traffic {
       const holders = fit.filter((host) => host.groups.has(group));
       this.#world.join(this.#random.pick(outside).name, group);
       this.#world.after(leavesAfterMs, () => {
-        for (const { groups } of holders) groups.get(group)?.membership?.leave();
+        if (!this.#world.isMending) for (const { groups } of holders) groups.get(group)?.leave();
       });
     }
     this.#world.after(everyMs * (0.5 + this.#random.fraction()), () => this.relay());
@@ -180,10 +180,11 @@ export class Traffic {
 
   /** It comes back later, or the moment it is out, before the others have said goodbye to it. */
   #leaveForAWhile(name: string, group: string): void {
+    if (this.#world.isMending) return;
     const host = this.#world.hosts.get(name) as Host;
     const leaver = host.counter(group);
     this.#absent.add(`${name} ${group}`);
-    leaver?.membership?.leave();
+    leaver?.leave();
     const awayMs = this.#random.pick([1, 300, 3000]);
     this.#world.after(awayMs, () => this.#absent.delete(`${name} ${group}`));
     if (awayMs === 1 && leaver !== undefined) this.#comeBack(host, leaver, group, OUT_WITHIN_MS);

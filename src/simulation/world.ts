@@ -67,6 +67,8 @@ export class Host {
   /** What is left of one incarnation for the next, in a world of durable nodes. */
   readonly disk: SimulatedDisk | undefined;
   storage: Storage | undefined;
+  /** Where its log ended when the view was installed. */
+  viewEnd = 0;
   /** How its next incarnation finds the others. */
   how: "found" | "join" | readonly string[] = "join";
 
@@ -81,6 +83,18 @@ export class Host {
 
   counter(group: string): Counter | undefined {
     return this.groups.get(group);
+  }
+
+  /** Whether it would be in its view again after a crash. */
+  get remembersView(): boolean {
+    return this.view !== undefined && (this.storage?.log.durable ?? 0) >= this.viewEnd;
+  }
+
+  /** Whether this is the node and a member of the group, and is not about to leave it. */
+  staysIn(group: string, node: NodeId): boolean {
+    const counter = this.groups.get(group);
+    const isMember = counter?.membership !== undefined && !counter.isLeaving;
+    return this.id === node && this.running && this.status === "primary" && !this.closing && isMember;
   }
 }
 
@@ -224,6 +238,7 @@ export class World {
         },
         clusterInstalled: (view) => {
           host.view = view;
+          host.viewEnd = host.storage?.log.next ?? 0;
           owner?.clusterInstalled(view);
         },
         joinRefused: (code, detail) => owner?.joinRefused(code, detail),
@@ -347,6 +362,11 @@ export class World {
 
   heal(): void {
     this.fabric.heal();
+  }
+
+  /** Whether a disk was spoilt, and the others still count on what was on it. Nobody may go in good order meanwhile. */
+  get isMending(): boolean {
+    return this.running.some(({ view }) => view?.nodes.some(({ id }) => this.forgotten.has(id)));
   }
 
   /** All running hosts. */

@@ -49,7 +49,7 @@ export class Suspicions {
       const agreeing = heard.filter(({ by }) => by === self || this.#complaints.get(by)?.has(id));
       // An older node that only this one misses stays: this one is the younger of the two (C12).
       const isYounger = (age.get(id) as number) > (age.get(self) as number);
-      if (isYounger || this.#isCutOff(id, now) || sum(agreeing) * 2 > sum(heard)) condemned.add(id);
+      if (isYounger || this.#isCutOff(id, now) || isMost(agreeing, heard)) condemned.add(id);
     }
     const isYounger = (a: NodeId, b: NodeId): boolean => (age.get(a) as number) > (age.get(b) as number);
     for (const by of this.#complaints.keys()) {
@@ -84,6 +84,15 @@ export class Suspicions {
   }
 }
 
-function sum(voices: readonly { readonly votes: number }[]): number {
+interface Voice {
+  readonly votes: number;
+}
+
+/** By votes; by heads among those without any, who may be all that have lived on beside acceptors that are back. */
+function isMost(some: readonly Voice[], all: readonly Voice[]): boolean {
+  return sum(all) > 0 ? sum(some) * 2 > sum(all) : some.length * 2 > all.length;
+}
+
+function sum(voices: readonly Voice[]): number {
   return voices.reduce((all, { votes }) => all + votes, 0);
 }
