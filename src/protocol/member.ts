@@ -1,20 +1,20 @@
 /**
  * A node's long-lived membership in one group: joining → normal → flushing → … → left. While normal it holds one epoch;
  * a flush replaces it by the next, and what crosses from one epoch to the other is what this class keeps: queued messages,
- * pending flushes, open queries, transfers, and, at a joiner, the deliveries that wait for its state.
+ * pending flushes, open queries, and the transfers of the state to and from this member.
  */
 import { assert } from "../base/assert.ts";
 import type { Packet } from "../wire/packet.ts";
-import type { AnswerStatus, DeliveryPoint, Effect, Effects, Ending, RawOutcome } from "./effects.ts";
+import type { AnswerStatus, DeliveryPoint, Effects, Ending, RawOutcome } from "./effects.ts";
 import { Epoch } from "./epoch.ts";
 import { Flushes } from "./flushes.ts";
 import { GroupJournal } from "./group-journal.ts";
 import type { Remains } from "./groups-memory.ts";
 import type { Journal } from "./journal.ts";
 import type { JournalRecord } from "./journal-records.ts";
-import { Checkpoint } from "./membership/checkpoint.ts";
+import { Donations, type DonationsHost } from "./membership/donations.ts";
+import { Entrance, type EntranceHost } from "./membership/entrance.ts";
 import { Flush, type FlushHost } from "./membership/flush.ts";
-import { Donation, Loading } from "./membership/transfer.ts";
 import { EPOCH_SECRET_BYTES, type Message, type Step, type Transfer } from "./messages.ts";
 import { Laggards } from "./multicast/laggards.ts";
 import { Outgoing } from "./outgoing.ts";
@@ -77,7 +77,7 @@ interface Early {
 const NOTHING: ReplayEnd = { from: 0, cut: [] };
 const NO_VIEW: GroupView = { number: 0, members: [], synced: [], lacking: [] };
 
-export class Member implements FlushHost {
+export class Member implements FlushHost, EntranceHost, DonationsHost {
   readonly group: number;
   readonly name: string;
   readonly self: NodeId;
@@ -91,7 +91,8 @@ export class Member implements FlushHost {
   readonly #accused = new Set<NodeId>();
   readonly #flush: Flush;
   readonly journal: GroupJournal;
-  #checkpoint: Checkpoint | undefined;
+  readonly #entrance: Entrance;
+  readonly #donations: Donations;
   /** The view for which another epoch was asked for. */
   #renewed = 0;
   #recovery: Recovery | undefined;
@@ -110,16 +111,7 @@ export class Member implements FlushHost {
   #deferred: { readonly from: NodeId; readonly message: Message }[] = [];
   readonly #flushes = new Flushes();
   readonly #raw = new RawBatch();
-  // State transfer:
   transfers: readonly Transfer[] = [];
-  readonly #donations = new Map<NodeId, Donation>();
-  #loading: Loading | undefined;
-  /** A state that was loaded while the primary partition was out of reach: nothing is shown until it is back. */
-  #loadedWhileBlocked: number | undefined;
-  #earlyChunks: Extract<Message, { kind: "stateChunk" }>[] = [];
-  /** What a joiner's application will see once its state is loaded. */
-  #gate: Effect[] | undefined = [];
-  #gatedBytes = 0;
 
   constructor(options: MemberOptions, host: MemberHost, effects: Effects) {
     this.group = options.group;
@@ -139,6 +131,8 @@ export class Member implements FlushHost {
       options.bounds.recordBytesMax,
     );
     this.#flush = new Flush(this, effects);
+    this.#entrance = new Entrance(this, options.bounds.joinerBytesMax, effects);
+    this.#donations = new Donations(this, options.bounds.chunksMax, effects);
     this.#laggards = new Laggards(options.timing.heartbeatMs);
   }
 
@@ -159,7 +153,7 @@ export class Member implements FlushHost {
   }
 
   get joined(): boolean {
-    return this.#gate === undefined;
+    return this.#entrance.isOpen;
   }
 
   get deadline(): number {
@@ -261,25 +255,18 @@ export class Member implements FlushHost {
 
   /** The next chunk of a captured state. */
   stateChunk(joiner: NodeId, since: number, chunk: Uint8Array | undefined): void {
-    const source = joiner === this.self ? this.#checkpoint : this.#donations.get(joiner);
-    if (source?.since === since) source.chunk(chunk);
+    this.#donations.chunk(joiner, since, chunk);
   }
 
   /** The application could not capture its state at the start of view `since` for the disk. */
   checkpointFailed(since: number): void {
-    if (this.#checkpoint?.since === since) this.#checkpoint.fail();
+    this.#donations.checkpointFailed(since);
   }
 
   /** The application has loaded the state of transfer `since`. */
   stateLoaded(since: number): void {
     this.#recovery?.loaded(since);
-    if (this.#loading?.since !== since) return;
-    this.#loadedWhileBlocked = this.#blocked ? since : undefined;
-    if (this.#blocked) return;
-    this.#loading = undefined;
-    this.#open(false);
-    // C9: it holds the state once that is on its disk.
-    this.journal.after(() => this.#host.reportSynced(this.group, since));
+    this.#entrance.loaded(since);
   }
 
   /** The next records of this node's log, and the position behind them, or why there is none. */
@@ -302,7 +289,7 @@ export class Member implements FlushHost {
       }
       epoch.receive(rank, packet);
       this.#flush.packetsCame();
-      if (this.#gatedBytes > this.#options.bounds.joinerBytesMax) epoch.pause();
+      if (this.#entrance.isFull) epoch.pause();
     } else if (packet.epoch > (epoch?.number ?? 0) && this.#early.length < EARLY_MAX) {
       this.#early.push({ from, packet });
     } else {
@@ -348,11 +335,10 @@ export class Member implements FlushHost {
         this.#flush.receive(from, message);
         break;
       case "stateChunk":
-        if (this.#loading !== undefined && message.view === this.#loading.since) this.#loading.receive(message);
-        else if (this.#gate !== undefined && this.#earlyChunks.length < EARLY_MAX) this.#earlyChunks.push(message);
+        this.#entrance.receive(message);
         break;
       case "stateCredit":
-        if (this.#donations.get(from)?.since === message.view) this.#donations.get(from)?.credit(message.index);
+        this.#donations.credit(from, message.view, message.index);
         break;
       case "answer":
         this.#queries.answered(from, message.query, message.status, message.value, message.more);
@@ -404,7 +390,7 @@ export class Member implements FlushHost {
   setBlocked(blocked: boolean): void {
     if (this.#blocked === blocked || this.#ended) return;
     this.#blocked = blocked;
-    this.#show({ kind: "blocked", group: this.group, blocked });
+    this.#entrance.show({ kind: "blocked", group: this.group, blocked });
     if (blocked) {
       this.#epoch?.pause();
       const messages = this.#raw.drop();
@@ -412,7 +398,7 @@ export class Member implements FlushHost {
       return;
     }
     this.#epoch?.resume();
-    if (this.#loadedWhileBlocked !== undefined) this.stateLoaded(this.#loadedWhileBlocked);
+    this.#entrance.resume();
     this.#flush.resume();
   }
 
@@ -420,18 +406,15 @@ export class Member implements FlushHost {
     if (this.#ended) return;
     this.#ended = true;
     this.#recovery = undefined;
-    this.#checkpoint?.end();
     this.#epoch?.freeze();
     this.#flush.end();
-    for (const donation of this.#donations.values()) donation.end();
-    this.#donations.clear();
+    this.#donations.end();
     for (const flush of this.#flushes.end()) {
       this.#effects.perform({ kind: "flushed", group: this.group, flush, ending: how });
     }
-    for (const effect of this.#gate ?? []) if (effect.kind === "deliver") effect.packet.release();
+    this.#entrance.end();
     for (const { packet } of this.#early) packet?.release();
     this.#early = [];
-    this.#gate = undefined;
     this.#effects.perform({ kind: "ended", group: this.group, how });
   }
 
@@ -465,14 +448,18 @@ export class Member implements FlushHost {
 
   /** The directory has moved on: a joiner that has the state needs no donor any more. */
   directoryMoved(): void {
-    for (const [joiner, donation] of this.#donations) {
-      if (!this.#host.isSynced(this.group, joiner)) continue;
-      donation.end();
-      this.#donations.delete(joiner);
-    }
+    this.#donations.endOf((joiner) => this.#host.isSynced(this.group, joiner));
   }
 
-  // The flush's questions.
+  // What entrance and flush ask and tell.
+
+  opened(): void {
+    if (!this.#blocked) this.#epoch?.resume();
+  }
+
+  holdsState(since: number): void {
+    this.#host.reportSynced(this.group, since);
+  }
 
   mintSecret(): Uint8Array {
     return this.#options.mintSecret?.() ?? NO_SECRET;
@@ -515,7 +502,7 @@ export class Member implements FlushHost {
     );
     this.#laggards = new Laggards(timing.heartbeatMs);
     if (this.#blocked) this.#epoch.pause();
-    this.#show({ kind: "install", group: this.group, view });
+    this.#entrance.show({ kind: "install", group: this.group, view });
     const loadingAnew = step.transfers.filter(({ since }) => since === view.number).map(({ joiner }) => joiner);
     this.#queries.installed(view.number, view.members, loadingAnew);
     this.#flushes.installed();
@@ -539,28 +526,12 @@ export class Member implements FlushHost {
     }
   }
 
-  #startTransfers(step: Step, isFirst: boolean): void {
-    const { view, transfers } = step;
+  #startTransfers({ view, transfers }: Step, isFirst: boolean): void {
     this.transfers = transfers;
-    for (const [joiner, donation] of this.#donations) {
-      if (transfers.some((transfer) => transfer.joiner === joiner && transfer.since === donation.since)) continue;
-      donation.end();
-      this.#donations.delete(joiner);
-    }
-    if (isFirst && this.#options.creates && view.synced.includes(this.self)) this.#open(this.#recovered === undefined);
-    if (this.joined && this.journal.isLong) this.#beginCheckpoint(view);
-    for (const { joiner, donor, since } of transfers) {
-      if (donor === this.self && since === view.number) {
-        const { chunksMax } = this.#options.bounds;
-        this.#donations.set(joiner, new Donation(this.group, joiner, since, chunksMax, this.#effects));
-      }
-      if (joiner === this.self && this.#gate !== undefined && since !== this.#loading?.since) this.#load(donor, since);
-    }
-  }
-
-  #beginCheckpoint({ number }: GroupView): void {
-    const { chunksMax } = this.#options.bounds;
-    this.#checkpoint = new Checkpoint(this.group, this.self, number, chunksMax, this.journal, this.#effects);
+    const isNew = isFirst && this.#options.creates && view.synced.includes(this.self);
+    if (isNew) this.#entrance.open(this.#recovered === undefined);
+    this.#donations.begin(view, transfers, this.joined);
+    this.#entrance.begin(transfers);
   }
 
   /** The oldest that holds the state asks for another epoch when much was recorded since the last checkpoint. */
@@ -572,37 +543,11 @@ export class Member implements FlushHost {
     this.#host.requestRenewal(this.group, view.number);
   }
 
-  #load(donor: NodeId, since: number): void {
-    for (const effect of this.#gate ?? []) if (effect.kind === "deliver") effect.packet.release();
-    this.#gate = [];
-    this.#gatedBytes = 0;
-    this.#loading = new Loading(this.group, donor, since, this.journal, this.#effects);
-    const early = this.#earlyChunks;
-    this.#earlyChunks = [];
-    for (const chunk of early) this.receive(donor, chunk);
-  }
-
-  /** The state is there: the application may see what has gone on since. */
-  #open(created: boolean): void {
-    const gated = this.#gate ?? [];
-    this.#gate = undefined;
-    this.#gatedBytes = 0;
-    this.#effects.perform({ kind: "joined", group: this.group, created });
-    for (const effect of gated) this.#effects.perform(effect);
-    if (!this.#blocked) this.#epoch?.resume();
-  }
-
   #deliver(view: GroupView, packet: Packet, sender: number, index: number): void {
     packet.retain();
     const id = view.members[sender] as NodeId;
     const point: DeliveryPoint = { view, sender: id, own: id === this.self, index };
-    if (this.#gate !== undefined) this.#gatedBytes += packet.bytes.length;
-    this.#show({ kind: "deliver", group: this.group, packet, point });
-  }
-
-  #show(effect: Effect): void {
-    if (this.#gate !== undefined) this.#gate.push(effect);
-    else this.#effects.perform(effect);
+    this.#entrance.show({ kind: "deliver", group: this.group, packet, point });
   }
 
   #emit(epoch: Epoch, wallTime: number): void {

@@ -72,7 +72,7 @@ const mutants: readonly Omit<Mutant, "durable">[] = [
     violates: "R2",
     file: MEMBER,
     find: "this.#host.requestRenewal(this.group, view.number);",
-    replace: "this.#beginCheckpoint(view);",
+    replace: "this.#donations.begin(view, this.transfers, true);",
     why: "The state is captured in the midst of a view, which is then replayed from its start.",
   },
   {

@@ -18,6 +18,7 @@ const DIRECTORY_REPLICA = "protocol/membership/directory-replica.js";
 const EPOCH = "protocol/epoch.js";
 const FLUSH = "protocol/membership/flush.js";
 const FLUSHES = "protocol/flushes.js";
+const ENTRANCE = "protocol/membership/entrance.js";
 const MEMBER = "protocol/member.js";
 const QUERIES = "protocol/query.js";
 const ROWS = "protocol/multicast/rows.js";
@@ -456,15 +457,15 @@ const serviceMutants: readonly Mutant[] = [
   {
     name: "joiner-not-gated",
     violates: "ST1",
-    file: MEMBER,
-    find: "if (this.#gate !== undefined)\n            this.#gate.push(effect);",
-    replace: 'if (this.#gate !== undefined && effect.kind !== "deliver")\n            this.#gate.push(effect);',
+    file: ENTRANCE,
+    find: "if (this.#gate === undefined) {\n            this.#effects.perform(effect);",
+    replace: 'if (this.#gate === undefined || effect.kind === "deliver") {\n            this.#effects.perform(effect);',
     why: "A joiner delivers before its state is there.",
   },
   {
     name: "backlog-dropped",
     violates: "ST1",
-    file: MEMBER,
+    file: ENTRANCE,
     find: "const gated = this.#gate ?? [];",
     replace: 'const gated = (this.#gate ?? []).filter((effect) => effect.kind !== "deliver");',
     why: "What was delivered while the state was under way is not replayed.",
