@@ -137,6 +137,70 @@ describe("nodes with one cluster key", () => {
     expect(one.network.counters.reconnects).toBeGreaterThan(0);
   });
 
+  it("go over to a new key while they run: no link is ever down, no frame is lost, and the old key is worth nothing", async () => {
+    const limits = { pulseMs: 20 };
+    const [oldKey, newKey] = [newClusterKey(), newClusterKey()];
+    const guards = [keyGuard(oldKey), keyGuard(oldKey)] as const;
+    const [one, other] = [await node("a#1", guards[0], { limits }), await node("b#1", guards[1], { limits })];
+    await linkUp(one, other);
+    let sent = 0;
+    const traffic = setInterval(() => {
+      for (const [from, to] of [
+        [one, "b#1"],
+        [other, "a#1"],
+      ] as const) {
+        from.sink.call((network) => {
+          for (let more = 0; more < 20; more++) network.send(to, "bulk", numberedFrame(sent + more, 5000));
+          network.flush();
+        });
+      }
+      sent += 20;
+    }, 5);
+    closers.push(() => clearInterval(traffic));
+    const reconnects = (): number => one.network.counters.reconnects + other.network.counters.reconnects;
+    guards[0].rekey(clusterKeys([newKey, oldKey]));
+    // The other does not know the new key yet: it is refused, and all stays as it was.
+    await one.sink.until(() => other.network.counters.unproven === 1);
+    expect(reconnects()).toBe(0);
+    guards[1].rekey(clusterKeys([newKey, oldKey]));
+    await one.sink.until(() => reconnects() === 4);
+    for (const guard of guards) guard.rekey(clusterKeys([newKey]));
+    const [before, dials] = [sent, one.network.counters.dials + other.network.counters.dials];
+    await one.sink.until(() => sent > before + 400);
+    clearInterval(traffic);
+    await one.sink.until(() => one.sink.frames.length === sent && other.sink.frames.length === sent);
+    for (const { sink, network } of [one, other]) {
+      expect(sink.frames.every(({ bytes }, at) => new DataView(bytes.buffer).getUint32(5, true) === at)).toBe(true);
+      expect(sink.told.filter(({ kind }) => kind === "down")).toEqual([]);
+      expect(network.counters.broken).toBe(0);
+    }
+    // What stood on the new key already was left alone.
+    expect(one.network.counters.dials + other.network.counters.dials).toBe(dials);
+    const late = await node("c#1", keyGuard(oldKey));
+    expect(await sought(late, one)).toMatchObject({ kind: "refused", refusal: "unproven" });
+    const new_ = await node("d#1", keyGuard(oldKey, newKey));
+    expect(await sought(new_, one)).toMatchObject({ kind: "met", id: "a#1" });
+  });
+
+  it("a connection ends when its key is dropped; whoever has another that is accepted comes back with that", async () => {
+    const limits = { pulseMs: 20 };
+    const [oldKey, newKey] = [newClusterKey(), newClusterKey()];
+    const guards = [keyGuard(oldKey), keyGuard(oldKey, newKey)] as const;
+    const [one, other] = [await node("a#1", guards[0], { limits }), await node("b#1", guards[1], { limits })];
+    await linkUp(one, other);
+    const ups = other.sink.told.filter(({ kind }) => kind === "up").length;
+    guards[0].rekey(clusterKeys([newKey]));
+    await other.sink.until(() => other.sink.told.filter(({ kind }) => kind === "up").length > ups);
+    other.sink.call((network) => {
+      network.send("a#1", "bulk", numberedFrame(0, 100));
+      network.flush();
+    });
+    await one.sink.until(() => one.sink.frames.length === 1);
+    guards[1].rekey(clusterKeys([oldKey]));
+    await one.sink.until(() => one.sink.told.some(({ kind }) => kind === "down"));
+    await one.sink.until(() => one.network.counters.unproven > 2);
+  });
+
   it("go over to a new key one by one: first all accept it, then all use it", async () => {
     const next = newClusterKey();
     for (const [mine, theirs] of [

@@ -9,6 +9,9 @@
  *                    its certificate has.
  *
  * A connection that replaces a lost one is guarded like the first: nothing is resumed below TLS, and no ticket is given.
+ *
+ * Cluster keys may be replaced at any time. Who dials offers one key, mostly the first; who answers accepts any. What was
+ * proved with a key stays proved; `standing` tells what became of the key since.
  */
 import { constants, X509Certificate } from "node:crypto";
 import type { Socket, TcpNetConnectOpts } from "node:net";
@@ -21,6 +24,7 @@ import {
   type Server,
   type TLSSocket,
 } from "node:tls";
+import { assert } from "../../base/assert.ts";
 import type { NodeId } from "../../protocol/view.ts";
 import type { ClusterKey } from "./cluster-key.ts";
 
@@ -31,6 +35,9 @@ export interface Certificates {
   /** Certificates that are accepted no longer. */
   readonly crl?: string | Buffer | undefined;
 }
+
+/** Of the key that a connection was made with: the one to use, another that is accepted, or one that is accepted no longer. */
+export type Standing = "first" | "accepted" | "dropped";
 
 export type Credentials =
   | { readonly kind: "cluster-key"; readonly keys: readonly ClusterKey[] }
@@ -58,7 +65,10 @@ export interface Examination {
 }
 
 export class Guard {
-  readonly #credentials: Credentials;
+  readonly #kind: Credentials["kind"];
+  #keys: readonly ClusterKey[];
+  /** The identity of the key that each connection was made with. */
+  readonly #provedBy = new WeakMap<Socket, string>();
   readonly #dialOptions: ConnectionOptions;
   /** Never listens: connections are handed to it. */
   readonly #server: Server;
@@ -67,14 +77,14 @@ export class Guard {
 
   /** A connection that has not proved anything by `handshakeMs` is given up. Throws when the certificates cannot be used. */
   constructor(credentials: Credentials, handshakeMs = HANDSHAKE_MS) {
-    this.#credentials = credentials;
+    this.#kind = credentials.kind;
+    this.#keys = credentials.kind === "cluster-key" ? credentials.keys : [];
     const options = contextOptions(credentials);
     this.#dialOptions = {
       secureContext: createSecureContext(options),
       // Nodes are known by their names, which `speaksFor` checks, not by the addresses at which they are reached.
       checkServerIdentity: () => undefined,
       rejectUnauthorized: true,
-      ...(credentials.kind === "cluster-key" ? { pskCallback: () => offered(credentials.keys) } : {}),
     };
     this.#server = createServer({
       ...options,
@@ -82,7 +92,7 @@ export class Guard {
       requestCert: credentials.kind === "certificates",
       rejectUnauthorized: true,
       ...(credentials.kind === "cluster-key"
-        ? { pskCallback: (_socket: TLSSocket, identity: string) => accepted(credentials.keys, identity) }
+        ? { pskCallback: (socket: TLSSocket, identity: string) => this.#accepted(socket, identity) }
         : {}),
     });
     this.#server.on("secureConnection", (socket) => this.#settle(socket)?.passed(socket));
@@ -93,9 +103,35 @@ export class Guard {
     });
   }
 
-  /** Dials; the socket emits `secureConnect` when both have proved themselves, or `error`. */
-  dial(options: TcpNetConnectOpts): TLSSocket {
-    return connect({ ...options, ...this.#dialOptions });
+  /** How many ways there are to prove oneself; one dial shows one of them. */
+  get ways(): number {
+    return this.#kind === "cluster-key" ? this.#keys.length : 1;
+  }
+
+  /** From now on the first of these keys is the one to use, and all are accepted. */
+  rekey(keys: readonly ClusterKey[]): void {
+    assert(this.#kind === "cluster-key", "only what has cluster keys gets others");
+    this.#keys = keys;
+  }
+
+  /**
+   * Dials; the socket emits `secureConnect` when both have proved themselves, or `error`. `way`: who was not believed the
+   * first time, 0, goes on counting, and so offers the other keys in turn.
+   */
+  dial(options: TcpNetConnectOpts, way = 0): TLSSocket {
+    const key = this.#keys[way % this.ways];
+    if (key === undefined) return connect({ ...options, ...this.#dialOptions });
+    const offered = { identity: key.identity, psk: key.presharedKey };
+    const socket = connect({ ...options, ...this.#dialOptions, pskCallback: () => offered });
+    this.#provedBy.set(socket, key.identity);
+    return socket;
+  }
+
+  /** Of the key that a guarded connection was made with; a certificate is always the first. */
+  standing(socket: Socket): Standing {
+    const identity = this.#provedBy.get(socket);
+    if (identity === undefined || identity === this.#keys[0]?.identity) return "first";
+    return this.#keys.some((key) => key.identity === identity) ? "accepted" : "dropped";
   }
 
   /** Examines who has made this connection; exactly one of the examination's calls follows. */
@@ -122,7 +158,7 @@ export class Guard {
   speaksFor(socket: Socket, id: NodeId): boolean {
     const secured = socket as TLSSocket;
     // With the cluster key nobody shows a certificate, and TLS reports the key as a session that goes on.
-    if (this.#credentials.kind === "cluster-key") return secured.isSessionReused();
+    if (this.#kind === "cluster-key") return secured.isSessionReused();
     const certificate = secured.getPeerX509Certificate();
     return secured.authorized && certificate !== undefined && certifies(certificate, nameOf(id));
   }
@@ -137,6 +173,13 @@ export class Guard {
   close(): void {
     for (const { raw } of this.#examined.values()) raw.destroy();
     this.#examined.clear();
+  }
+
+  #accepted(socket: Socket, identity: string): Uint8Array | null {
+    const key = this.#keys.find((each) => each.identity === identity);
+    if (key === undefined) return null;
+    this.#provedBy.set(socket, identity);
+    return key.presharedKey;
   }
 
   #settle(socket: Socket): Examination | undefined {
@@ -171,13 +214,4 @@ function contextOptions(credentials: Credentials): SecureContextOptions {
   if (credentials.kind === "cluster-key") return { ...common, ciphers: PRESHARED_CIPHERS, ca: [] };
   const { cert, key, ca, crl } = credentials.certificates;
   return { ...common, ciphers: CERTIFIED_CIPHERS, cert, key, ca, ...(crl === undefined ? {} : { crl }) };
-}
-
-function offered(keys: readonly ClusterKey[]): { identity: string; psk: Uint8Array } | null {
-  const [first] = keys;
-  return first === undefined ? null : { identity: first.identity, psk: first.presharedKey };
-}
-
-function accepted(keys: readonly ClusterKey[], identity: string): Uint8Array | null {
-  return keys.find((key) => key.identity === identity)?.presharedKey ?? null;
 }

@@ -4,7 +4,7 @@
  */
 import type { Socket } from "node:net";
 import type { NodeId } from "../../protocol/view.ts";
-import type { Guard } from "../secure/guard.ts";
+import type { Guard, Standing } from "../secure/guard.ts";
 import { formatAddress } from "./address.ts";
 import {
   DETAIL_BYTES_MAX,
@@ -72,6 +72,11 @@ export class Caller {
   /** Whether what it has proved to the guard lets it be this node. */
   speaksFor(id: NodeId, guard: Guard): boolean {
     return guard.speaksFor(this.#socket, id);
+  }
+
+  /** What became of the key that it was made with. */
+  standing(guard: Guard | undefined): Standing {
+    return guard?.standing(this.#socket) ?? "first";
   }
 
   /** What only its other side knows, too; undefined without a guard. */

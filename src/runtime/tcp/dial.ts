@@ -5,6 +5,7 @@
 import { connect, type Socket, type TcpNetConnectOpts } from "node:net";
 import type { Slab } from "../../base/slabs.ts";
 import { FRAME_BYTES_MAX } from "../../wire/packet.ts";
+import type { Standing } from "../secure/guard.ts";
 import type { Address } from "./address.ts";
 import { FrameReader, PULSE } from "./frame-reader.ts";
 import { HANDSHAKE_BYTES_MAX, type Refused, readHandshake, type Welcome } from "./handshake.ts";
@@ -43,8 +44,8 @@ export class Dial {
   #hasAnswer = false;
   #isOver = false;
 
-  /** `hello` is asked for once, when there is a connection to write it to. */
-  constructor(address: Address, hello: () => Uint8Array, surroundings: Surroundings, events: DialEvents) {
+  /** `hello` is asked for once, when there is a connection to write it to. `way`: of proving who we are, see `Guard.dial`. */
+  constructor(address: Address, hello: () => Uint8Array, surroundings: Surroundings, events: DialEvents, way = 0) {
     this.#surroundings = surroundings;
     this.#events = events;
     this.#reader = new FrameReader(surroundings.slabs, HANDSHAKE_BYTES_MAX, (frame, slab) => this.#take(frame, slab));
@@ -58,7 +59,7 @@ export class Dial {
       onread: { buffer: () => this.#reader.space(), callback: (count) => this.#read(count) },
     };
     const { guard } = surroundings;
-    const socket = guard === undefined ? connect(options) : guard.dial(options);
+    const socket = guard === undefined ? connect(options) : guard.dial(options, way);
     this.#socket = socket;
     this.#isProven = guard === undefined;
     this.#timer = this.#expectWithin(surroundings.limits.connectMs, "no connection");
@@ -85,6 +86,11 @@ export class Dial {
   /** Bytes that were received, pulses too. */
   get bytesRead(): number {
     return this.#socket.bytesRead;
+  }
+
+  /** What became of the key that it was made with. */
+  get standing(): Standing {
+    return this.#surroundings.guard?.standing(this.#socket) ?? "first";
   }
 
   /** What only its other side knows, too; undefined without a guard. */

@@ -6,12 +6,15 @@
 import type { Slab } from "../../base/slabs.ts";
 import type { NodeRecord } from "../../protocol/view.ts";
 import type { Evidence } from "../ports.ts";
-import { parseAddress } from "./address.ts";
+import { type Address, parseAddress } from "./address.ts";
 import { Dial, type DialEnd } from "./dial.ts";
 import type { Refused, Welcome } from "./handshake.ts";
 import type { Surroundings } from "./surroundings.ts";
 
 export const ACKNOWLEDGEMENT_BYTES = 8;
+
+/** A connection could not be made anew with the key to use; this many pulses later it is tried again. */
+const RENEWAL_PULSES = 10;
 
 /** A connection that lasted less does not make the next redial immediate. */
 const STEADY_MS = 50;
@@ -38,7 +41,12 @@ export class Inbound {
   #dial: Dial | undefined;
   #redialTimer: NodeJS.Timeout | undefined;
   #acknowledgeTimer: NodeJS.Timeout | undefined;
+  /** Takes the place of `dial` as soon as it has an answer. */
+  #renewal: { readonly dial: Dial; readonly done: () => void } | undefined;
+  #renewalPulses = 0;
   #attempts = 0;
+  /** Grows while we are not believed, so that each of our keys is shown. */
+  #way = 0;
   #failures = 0;
   #consumed = 0;
   #acknowledged = 0;
@@ -66,8 +74,42 @@ export class Inbound {
     this.#connect();
   }
 
-  /** The node was just heard of: a redial that waits need not wait longer. */
+  /** Whether the connection was made with a key that has given way to another, with which it may be made anew now. */
+  get isOutdated(): boolean {
+    return this.isUp && this.#renewalPulses === 0 && this.#dial?.standing === "accepted";
+  }
+
+  /**
+   * Makes the connection anew with the key to use, beside the one that there is: nothing is lost, and nobody takes anybody
+   * for gone. If that fails all is as it was. `done`: when it has come to an end.
+   */
+  renew(done: () => void): void {
+    this.#renewalPulses = RENEWAL_PULSES;
+    const address = parseAddress(this.#owner.peer.address);
+    if (address === undefined) {
+      done();
+      return;
+    }
+    const former = this.#dial;
+    const dial = this.#dialled(address, 0, () => {
+      // From here on the stream is this one's: what the former one still brings comes again.
+      this.#dial = dial;
+      clearTimeout(this.#acknowledgeTimer);
+      this.#acknowledgeTimer = undefined;
+    });
+    this.#renewal = {
+      dial,
+      done: () => {
+        this.#renewal = undefined;
+        (this.#dial === dial ? former : dial)?.giveUp();
+        done();
+      },
+    };
+  }
+
+  /** The node was just heard of: what waits for it need not wait longer. */
   hurry(): void {
+    this.#renewalPulses = 0;
     if (this.#redialTimer === undefined) return;
     clearTimeout(this.#redialTimer);
     this.#connect();
@@ -86,6 +128,11 @@ export class Inbound {
    * closed it. Pulses are counted, not time, so that a stall of this process is not taken for silence of the other.
    */
   pulse(): void {
+    if (this.#renewalPulses > 0) this.#renewalPulses--;
+    if (this.isUp && this.#dial?.standing === "dropped") {
+      this.#ended({ kind: "lost", why: "its key is accepted no longer" });
+      return;
+    }
     const bytesRead = this.#dial?.bytesRead ?? 0;
     const isSilent = this.isUp && bytesRead === this.#bytesAtPulse;
     this.#bytesAtPulse = bytesRead;
@@ -102,6 +149,7 @@ export class Inbound {
   }
 
   #quit(): void {
+    this.#renewal?.done();
     this.#dial?.giveUp();
     this.#dial = undefined;
     this.#upSince = undefined;
@@ -117,16 +165,33 @@ export class Inbound {
       this.#ended({ kind: "lost", why: "not an address" });
       return;
     }
-    this.#attempts++;
-    const hello = () => this.#owner.hello(this.#attempts, this.#consumed);
-    this.#dial = new Dial(address, hello, this.#surroundings, {
-      answered: (answer) => this.#answered(answer),
-      frame: (frame, slab) => this.#frame(frame, slab),
-      ended: (end) => this.#ended(end),
-    });
+    this.#dial = this.#dialled(address, this.#way, () => {});
+  }
+
+  #dialled(address: Address, way: number, ready: () => void): Dial {
+    const hello = () => {
+      ready();
+      return this.#owner.hello(++this.#attempts, this.#consumed);
+    };
+    const dial: Dial = new Dial(
+      address,
+      hello,
+      this.#surroundings,
+      {
+        answered: (answer) => this.#answered(answer),
+        frame: (frame, slab) => (dial === this.#dial ? this.#frame(frame, slab) : true),
+        ended: (end) => {
+          if (dial === this.#dial) this.#ended(end);
+          else if (dial === this.#renewal?.dial) this.#renewal.done();
+        },
+      },
+      way,
+    );
+    return dial;
   }
 
   #answered(answer: Welcome | Refused): boolean {
+    this.#renewal?.done();
     if (answer.kind === "welcome" && this.#owner.welcomed(answer, this.#consumed)) {
       if (this.#consumed > 0) this.#surroundings.counters.reconnects++;
       this.#acknowledged = this.#consumed;
@@ -134,16 +199,19 @@ export class Inbound {
       this.#owner.inboundUp(this.#dial?.secret);
       return true;
     }
-    this.#dial = undefined;
+    const wasUp = this.isUp;
+    this.#quit();
     if (answer.kind === "refusal") {
       this.#surroundings.counters.refusalsReceived++;
       this.#owner.turnedAway(answer);
     }
+    if (wasUp) this.#owner.inboundDown("lost");
     this.#redialLater();
     return false;
   }
 
   #ended(end: DialEnd): void {
+    if (end.kind === "unproven") this.#way++;
     const wasSteady = this.#upSince !== undefined && performance.now() - this.#upSince >= STEADY_MS;
     this.#quit();
     if (end.kind === "garbage") {

@@ -90,6 +90,16 @@ export class Link implements InboundOwner, OutboundOwner {
     this.#inbound.pulse();
   }
 
+  /** Whether the connection over which it receives may be made anew, with the cluster key to use. */
+  get isOutdated(): boolean {
+    return this.#inbound.isOutdated;
+  }
+
+  /** `done`: when that has come to an end, one way or the other. */
+  renew(done: () => void): void {
+    this.#inbound.renew(done);
+  }
+
   /** The peer dialled us. */
   accept(caller: Caller, hello: Hello, version: number): void {
     if (hello.peerSession !== 0 && hello.peerSession !== this.#session) {

@@ -17,7 +17,7 @@ import { Caller, type CallerEvents } from "./caller.ts";
 import { Complaints } from "./complaints.ts";
 import { type Counters, newCounters } from "./counters.ts";
 import { Datagrams, FEATURE_DATAGRAMS } from "./datagrams.ts";
-import { Dial, KEEP_ALIVE_MS } from "./dial.ts";
+import { Dial, type DialEvents, KEEP_ALIVE_MS } from "./dial.ts";
 import {
   commonVersion,
   type Hello,
@@ -77,6 +77,8 @@ export class TcpNetwork implements Network {
   /** Hellos of nodes that are not linked, for a moment. */
   readonly #held = new Map<NodeId, { readonly caller: Caller; readonly hello: Hello; readonly version: number }>();
   readonly #pulseTimer: NodeJS.Timeout;
+  /** Whether a connection is being made anew with another key. */
+  #isRenewing = false;
   #closing: Promise<void> | undefined;
 
   private constructor(server: Server, options: TcpOptions) {
@@ -100,6 +102,7 @@ export class TcpNetwork implements Network {
     server.on("error", (error) => this.#complaints.complain("socket", "the listening socket", error.message));
     this.#pulseTimer = setInterval(() => {
       for (const link of this.#links.values()) link.pulse();
+      if (!this.#isRenewing) this.#renew();
     }, this.#limits.pulseMs).unref();
   }
 
@@ -182,23 +185,31 @@ export class TcpNetwork implements Network {
         attempt: 0,
         offset: 0,
       });
-    const probe = new Dial(target, hello, surroundings, {
-      answered: (answer) => {
-        this.#probes.delete(probe);
-        this.#found(sink, address, answer);
-        return false;
-      },
-      frame: () => false,
-      ended: (end) => {
-        this.#probes.delete(probe);
-        if (end.kind === "garbage") this.#counters.garbage++;
-        this.#notices.post(() => {
-          if (end.kind === "unproven") sink.refused(address, "unproven", end.why);
-          else sink.unreachable(address, end.why);
-        });
-      },
-    });
-    this.#probes.add(probe);
+    const probeBy = (way: number): void => {
+      const events: DialEvents = {
+        answered: (answer) => {
+          this.#probes.delete(probe);
+          this.#found(sink, address, answer);
+          return false;
+        },
+        frame: () => false,
+        ended: (end) => {
+          this.#probes.delete(probe);
+          if (end.kind === "garbage") this.#counters.garbage++;
+          if (end.kind === "unproven" && way + 1 < (this.#guard?.ways ?? 1)) {
+            probeBy(way + 1);
+            return;
+          }
+          this.#notices.post(() => {
+            if (end.kind === "unproven") sink.refused(address, "unproven", end.why);
+            else sink.unreachable(address, end.why);
+          });
+        },
+      };
+      const probe = new Dial(target, hello, surroundings, events, way);
+      this.#probes.add(probe);
+    };
+    probeBy(0);
   }
 
   link(peer: NodeRecord): void {
@@ -297,6 +308,18 @@ export class TcpNetwork implements Network {
   #started(): Surroundings {
     assert(this.#surroundings !== undefined, "a network is started before it is used");
     return this.#surroundings;
+  }
+
+  /** Connections that were made with a key that has given way to another are made anew, one at a time. */
+  #renew(): void {
+    this.#isRenewing = false;
+    if (this.#closing !== undefined) return;
+    for (const link of this.#links.values()) {
+      if (!link.isOutdated) continue;
+      this.#isRenewing = true;
+      link.renew(() => this.#renew());
+      return;
+    }
   }
 
   /** Somebody has made a connection; nothing of it is read before its turn. */

@@ -55,8 +55,16 @@ export class Outbound {
     return this.#outbox.pump(bytesMax);
   }
 
-  /** At each pulse of the network: sends one when nothing else was sent since the last. Pulses are never sent again. */
+  /**
+   * At each pulse of the network: sends one when nothing else was sent since the last. Pulses are never sent again. A
+   * connection whose key is accepted no longer ends here.
+   */
   pulse(): void {
+    if (this.#caller?.standing(this.#surroundings.guard) === "dropped") {
+      this.#caller.drop();
+      this.#ended();
+      return;
+    }
     const { placedBytes } = this.#outbox;
     const isIdle = placedBytes === this.#placedAtPulse && this.#socket?.writableLength === 0;
     // The socket was given whole frames only, so a pulse falls between two of them.
