@@ -30,6 +30,7 @@ export type {
   SubsetCalls,
 } from "./group/group.ts";
 export type { Optimistic, Plain, Stable } from "./group/guarantee.ts";
+export type { NodeKeys } from "./group/key-ring.ts";
 export type { Cluster, JoinAllOptions, JoinOptions, Node } from "./group/node.ts";
 export type {
   NullReply,
@@ -40,7 +41,14 @@ export type {
   UpdateContext,
   ViewContext,
 } from "./group/operations.ts";
-export type { Applicant, CertificateOptions, ClusterKeyOptions, SecureOptions, StartOptions } from "./group/options.ts";
+export type {
+  Applicant,
+  CertificateOptions,
+  ClusterKeyOptions,
+  KeySetting,
+  SecureOptions,
+  StartOptions,
+} from "./group/options.ts";
 export type { Pending } from "./group/pending.ts";
 export { ALL, MAJORITY, type QueryOptions, type Reply, type Wanted } from "./group/reply.ts";
 export { start } from "./group/start.ts";

@@ -99,6 +99,33 @@ describe("nodes that prove themselves", () => {
     expect(await first.safeSend.add(0)).toBe(21);
   });
 
+  it("take other keys while they run: from files that change, and from the application", async () => {
+    const discovery = folder();
+    const file = join(folder(), "key");
+    const [first, second, third] = [newClusterKey(), newClusterKey(), newClusterKey()];
+    writeFileSync(file, first);
+    const entries: string[] = [];
+    const log = ({ code }: { readonly code: string }): unknown => entries.push(code);
+    const one = await started({ discovery, name: "ann", secure: { clusterKey: file }, log });
+    const logged = (code: string): Promise<void> => vi.waitFor(() => expect(entries).toContain(code), 10_000);
+    writeFileSync(file, "no key at all");
+    await logged("keys-not-taken");
+    writeFileSync(file, `${second}\n${first}`);
+    await logged("rekeyed");
+    const other = await started({ discovery, name: "bob", secure: { clusterKey: second } });
+    await one.rekey({ clusterKey: [third, second] });
+    await other.rekey({ clusterKey: third });
+    const late = await started({ discovery, name: "cat", secure: { clusterKey: [first, third] } });
+    expect(late.cluster.view?.nodes).toHaveLength(3);
+    await one.rekey({});
+    for (const wrong of [{ clusterKey: 7 }, { clusterKey: "no such file" }, { dataKey: first }, { colour: first }]) {
+      await expect(one.rekey(wrong as never)).rejects.toMatchObject({ code: "invalid-option" });
+    }
+    const certified = await started({ discovery: folder(), secure: secureOf("ann") });
+    await certified.rekey();
+    await expect(certified.rekey({ clusterKey: first })).rejects.toMatchObject({ code: "invalid-option" });
+  });
+
   it("take the key from the environment", async () => {
     const keyFile = join(folder(), "key");
     writeFileSync(keyFile, newClusterKey());

@@ -5,10 +5,10 @@
 import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
-import { ClusterKeyError, clusterKeys, keysIn } from "../runtime/secure/cluster-key.ts";
+import { type ClusterKey, ClusterKeyError, clusterKeys, keysIn } from "../runtime/secure/cluster-key.ts";
 import { type Certificates, Guard, isCertified } from "../runtime/secure/guard.ts";
 import { CoterieError } from "./errors.ts";
-import { type CertificateOptions, NODE_NAME, type StartOptions } from "./options.ts";
+import { type CertificateOptions, type KeySetting, NODE_NAME, type StartOptions } from "./options.ts";
 
 /** Names a cluster key, or a file that holds some, for programs that do not say. */
 export const CLUSTER_KEY_VARIABLE = "COTERIE_CLUSTER_KEY";
@@ -16,13 +16,9 @@ export const CLUSTER_KEY_VARIABLE = "COTERIE_CLUSTER_KEY";
 /** Throws `invalid-option`, and `insecure` when others could reach the node and it has nothing to ask of them. */
 export function guardOf(options: StartOptions, hosts: readonly string[]): Guard | undefined {
   const { secure } = options;
-  const inherited = process.env[CLUSTER_KEY_VARIABLE];
-  if (secure !== undefined) {
-    return "clusterKey" in secure
-      ? keyGuard(secure.clusterKey, "start: `secure.clusterKey`")
-      : certificateGuard(secure);
-  }
-  if (inherited !== undefined && inherited !== "") return keyGuard(inherited, CLUSTER_KEY_VARIABLE);
+  if (secure !== undefined && "cert" in secure) return certificateGuard(secure);
+  const named = clusterKeysOf(options);
+  if (named !== undefined) return new Guard({ kind: "cluster-key", keys: named.keys });
   const exposed = hosts.find((host) => !isLoopback(host));
   if (exposed === undefined || options.insecure === true) return undefined;
   throw new CoterieError(
@@ -39,17 +35,28 @@ export function isSecured({ secure }: StartOptions): boolean {
 /** Names a data key, or a file that holds some, for programs that do not say. */
 export const DATA_KEY_VARIABLE = "COTERIE_DATA_KEY";
 
-/** Keys, and the setting that they come from. */
-export interface DataKeys {
+/** Keys, and the setting that they come from, with its value. */
+interface Named<K> {
   readonly setting: string;
-  readonly keys: readonly Uint8Array[];
+  readonly value: KeySetting | undefined;
+  readonly keys: readonly K[];
+}
+
+/** The cluster keys that the options, or the environment, name; undefined when none are. Throws `invalid-option`. */
+export function clusterKeysOf({ secure }: Pick<StartOptions, "secure">): Named<ClusterKey> | undefined {
+  const inherited = secure === undefined ? process.env[CLUSTER_KEY_VARIABLE] : undefined;
+  const [setting, value] =
+    secure !== undefined && "clusterKey" in secure
+      ? ["start: `secure.clusterKey`", secure.clusterKey]
+      : [CLUSTER_KEY_VARIABLE, inherited];
+  return value === undefined || value === "" ? undefined : { setting, value, keys: readKeys(value, setting) };
 }
 
 /**
  * What seals the data directory: the data key, else the cluster key, else nothing. The first key is used, the others open
  * what was sealed before. Throws `invalid-option`.
  */
-export function dataKeysOf({ dataKey, secure }: Pick<StartOptions, "dataKey" | "secure">): DataKeys {
+export function dataKeysOf({ dataKey, secure }: Pick<StartOptions, "dataKey" | "secure">): Named<Uint8Array> {
   const clusterKey = secure !== undefined && "clusterKey" in secure ? secure.clusterKey : undefined;
   const inherited = secure === undefined ? process.env[CLUSTER_KEY_VARIABLE] : undefined;
   const [setting, value] = [
@@ -57,10 +64,11 @@ export function dataKeysOf({ dataKey, secure }: Pick<StartOptions, "dataKey" | "
     [DATA_KEY_VARIABLE, process.env[DATA_KEY_VARIABLE]] as const,
     ["start: `secure.clusterKey`", clusterKey] as const,
     [CLUSTER_KEY_VARIABLE, inherited] as const,
-  ].find(([, each]) => each !== undefined && each !== "") ?? ["start: `dataKey`", []];
+  ].find(([, each]) => each !== undefined && each !== "") ?? ["start: `dataKey`", undefined];
+  if (value === undefined) return { setting, value, keys: [] };
   try {
     const entries = Array.isArray(value) ? (value as readonly (string | Uint8Array)[]) : [value as string];
-    return { setting, keys: entries.flatMap(keysIn) };
+    return { setting, value, keys: entries.flatMap(keysIn) };
   } catch (cause) {
     if (!(cause instanceof ClusterKeyError)) throw cause;
     throw new CoterieError("invalid-option", `${setting} ${cause.message}`, { cause });
@@ -81,9 +89,13 @@ export function checkName({ secure }: StartOptions, name: string): void {
 }
 
 /** `where` names the setting in errors. */
-export function keyGuard(setting: string | Uint8Array | readonly (string | Uint8Array)[], where: string): Guard {
+export function keyGuard(setting: KeySetting, where: string): Guard {
+  return new Guard({ kind: "cluster-key", keys: readKeys(setting, where) });
+}
+
+function readKeys(setting: KeySetting, where: string): readonly ClusterKey[] {
   try {
-    return new Guard({ kind: "cluster-key", keys: clusterKeys(setting) });
+    return clusterKeys(setting);
   } catch (cause) {
     if (!(cause instanceof ClusterKeyError)) throw cause;
     throw new CoterieError("invalid-option", `${where} ${cause.message}`, { cause });

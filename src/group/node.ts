@@ -14,6 +14,7 @@ import { CoterieError } from "./errors.ts";
 import { Feed } from "./feed.ts";
 import type { Group } from "./group.ts";
 import { GroupHandle } from "./handle.ts";
+import type { NodeKeys } from "./key-ring.ts";
 import { QUERY } from "./message.ts";
 import { abortedBy } from "./questions.ts";
 import type { RecordingTo } from "./recorder.ts";
@@ -63,6 +64,13 @@ export interface Node {
     definitions: G,
     options?: JoinAllOptions,
   ): Promise<{ readonly [K in keyof G]: Group<G[K]> }>;
+  /**
+   * Takes other keys while the node runs: these, and for what is not given those that its settings name now; files are read
+   * again when they change, so this is for keys that are in none, or at once. Connections made with a key that is not the
+   * first any more are made anew, one at a time; those with a key that is not among them end. A sealed data directory is
+   * opened by the first key from then on. Rejects with code `invalid-option`.
+   */
+  rekey(keys?: NodeKeys): Promise<void>;
   /** Ends all memberships and leaves the cluster. Their calls fail with code `closed`. Never rejects. */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -77,6 +85,8 @@ export interface NodeOptions {
   readonly isSecured?: boolean;
   /** Whether what it writes to its data directory, if it has one, is sealed. Default true. */
   readonly isSealed?: boolean;
+  /** Takes other keys, or throws why not. Default: there are none to take. */
+  readonly rekey?: (keys?: NodeKeys) => void;
 }
 
 /** The node that runs on `runtime`. */
@@ -97,6 +107,7 @@ class LiveNode implements Node {
   readonly #isWitness: boolean;
   readonly #isSecured: boolean;
   readonly #isSealed: boolean;
+  readonly #rekey: (keys?: NodeKeys) => void;
   readonly #recording: RecordingTo | undefined;
   readonly #joins = new Set<Joining>();
   /** The replicas that are members. */
@@ -109,6 +120,7 @@ class LiveNode implements Node {
     this.#isWitness = options.witness === true;
     this.#isSecured = options.isSecured ?? true;
     this.#isSealed = options.isSealed ?? true;
+    this.#rekey = options.rekey ?? noKeys;
     const { history } = options;
     this.#recording = history === undefined ? undefined : { sink: history, now: () => runtime.now() };
     this.cluster = new LiveCluster(runtime);
@@ -132,6 +144,10 @@ class LiveNode implements Node {
   ): Promise<{ readonly [K in keyof G]: Group<G[K]> }> {
     const handles = await this.#joinAll(definitions, options);
     return handles.map((handle) => handle.as()) as unknown as { readonly [K in keyof G]: Group<G[K]> };
+  }
+
+  async rekey(keys?: NodeKeys): Promise<void> {
+    this.#rekey(keys);
   }
 
   close(): Promise<void> {
@@ -232,6 +248,12 @@ class LiveNode implements Node {
       resolveIfDone();
     });
   }
+}
+
+/** A node without keys, such as a simulated one, goes on without. */
+function noKeys(keys: NodeKeys = {}): void {
+  if (Object.values(keys).some((key) => key !== undefined))
+    throw new CoterieError("invalid-option", "rekey: a key is given, and the node was started without one");
 }
 
 type ReplicaEvents = Pick<ReplicaParts, "onReady" | "onEnded">;

@@ -31,7 +31,7 @@ export interface StartOptions {
    * COTERIE_DATA_KEY names, else the cluster key; without any the directory is in clear. A directory that was begun in clear
    * stays so.
    */
-  readonly dataKey?: string | Uint8Array | readonly (string | Uint8Array)[];
+  readonly dataKey?: KeySetting;
   /** After so many milliseconds of silence a node is taken for failed. 100 to 600,000; default 3000. */
   readonly failureTimeoutMs?: number;
   /** How many nodes, the oldest, agree on views and keep the directory. 1 to 15; default 5. */
@@ -65,6 +65,9 @@ export interface StartOptions {
   readonly history?: HistorySink | string;
 }
 
+/** A key as `coterie key new` makes it or its 32 bytes, the path of a file that holds some, or several of these. */
+export type KeySetting = string | Uint8Array | readonly (string | Uint8Array)[];
+
 /** A node that wants to join a group, or to create it. */
 export interface Applicant {
   readonly node: NodeId;
@@ -77,9 +80,9 @@ export interface Applicant {
 export interface ClusterKeyOptions {
   /**
    * A key as `coterie key new` makes it, or the path of a file that holds some, or several of these. The first key is used,
-   * the others are accepted too, so that keys can be changed node by node.
+   * the others are accepted too, so that keys can be changed while the cluster runs.
    */
-  readonly clusterKey: string | Uint8Array | readonly (string | Uint8Array)[];
+  readonly clusterKey: KeySetting;
 }
 
 /** Proof by certificates, each the path of a PEM file or the PEM itself. */
@@ -158,7 +161,7 @@ function secureProblem(value: unknown): string | undefined {
   return arePems ? undefined : "has a field that is neither a path nor PEM";
 }
 
-function keyProblem(value: unknown): string | undefined {
+export function keyProblem(value: unknown): string | undefined {
   const keys = [value].flat();
   const areKeys = keys.length > 0 && keys.every((key) => typeof key === "string" || key instanceof Uint8Array);
   return areKeys ? undefined : "is neither text nor bytes, nor a list of such";

@@ -14,11 +14,13 @@ import { HistoryFiles } from "../runtime/history-files.ts";
 import { Incarnation, NameTakenError } from "../runtime/incarnation.ts";
 import { realTimers } from "../runtime/real-clock.ts";
 import { type IncarnationListener, RunningNode } from "../runtime/running-node.ts";
+import type { Guard } from "../runtime/secure/guard.ts";
 import { ListenError, parseAddress } from "../runtime/tcp/address.ts";
 import { authorizeBy } from "./authorize.ts";
 import { certifiedName, checkName, dataKeysOf, guardOf, isSecured } from "./credentials.ts";
 import { consoleLog, type Log } from "./diagnostics.ts";
 import { CoterieError, describe } from "./errors.ts";
+import { KeyRing, type NodeKeys } from "./key-ring.ts";
 import { createNode, type Node } from "./node.ts";
 import { checkOptions, type StartOptions } from "./options.ts";
 
@@ -45,6 +47,7 @@ export async function start(options: StartOptions = {}): Promise<Node> {
   const refusals = new Map<string, string>();
   const { sink: history, close: closeHistory } = recording(checked.history ?? process.env[HISTORY_VARIABLE], log);
   let running: RunningNode | undefined;
+  let guard: Guard | undefined;
   let data: DataDirectory | undefined;
   const timeout = AbortSignal.timeout(START_TIMEOUT_MS);
   try {
@@ -53,18 +56,22 @@ export async function start(options: StartOptions = {}): Promise<Node> {
     const isPatient = checked.founders !== undefined || data?.isUsed === true;
     const signals = [checked.signal, isPatient ? undefined : timeout];
     const signal = AbortSignal.any(signals.filter((each) => each !== undefined));
-    running = await openNode(checked, log, history, data, refusals, signal);
+    guard = guardOf(checked, reachableHosts(checked));
+    running = await openNode(checked, log, history, data, guard, refusals, signal);
   } catch (problem) {
     closeHistory();
     await data?.close();
     throw startError(problem, checked, refusals, timeout.aborted);
   }
   const isSealed = data === undefined || data.isSealed;
-  const node = createNode(running, { ...checked, history, isSecured: isSecured(checked), isSealed });
+  const keys = new KeyRing(checked, guard, data, log);
+  const rekey = (others?: NodeKeys): void => keys.rekey(others);
+  const node = createNode(running, { ...checked, history, isSecured: isSecured(checked), isSealed, rekey });
   const release = closeOnTerminate(node);
   running.onStatus((status) => {
     if (status !== "closed") return;
     release();
+    keys.close();
     closeHistory();
     // Also after it has ended by itself, as when its disk has failed.
     void running.close().then(() => data?.close());
@@ -108,6 +115,7 @@ function openNode(
   log: Log,
   history: HistorySink | undefined,
   data: DataDirectory | undefined,
+  guard: Guard | undefined,
   refusals: Map<string, string>,
   signal: AbortSignal,
 ): Promise<RunningNode> {
@@ -118,8 +126,6 @@ function openNode(
     const level = isLoud ? "error" : WARNINGS.includes(what) ? "warn" : "debug";
     log({ level, code: what.replaceAll(" ", "-"), message: `${what}: ${text(detail)}` });
   };
-  const advertised = options.advertise === undefined ? [] : [parseAddress(options.advertise)?.host ?? ""];
-  const guard = guardOf(options, [host, ...advertised]);
   const { name = certifiedName(options) ?? defaultName(), failureTimeoutMs = FAILURE_TIMEOUT_MS } = options;
   checkName(options, name);
   const incarnation = {
@@ -142,6 +148,11 @@ function openNode(
     return opened;
   };
   return RunningNode.open({ name, failureTimeoutMs, timers: realTimers, incarnate, noticed }, signal);
+}
+
+function reachableHosts({ listen, advertise }: StartOptions): readonly string[] {
+  const { host } = listenAddress(listen);
+  return advertise === undefined ? [host] : [host, parseAddress(advertise)?.host ?? ""];
 }
 
 function discover(options: StartOptions, record: NodeRecord): Promise<Discovery> {

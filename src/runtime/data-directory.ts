@@ -59,6 +59,7 @@ export class DataDirectory {
   readonly isSealed: boolean;
   readonly #storage: Storage;
   readonly #lock: Lock;
+  #keys: readonly Uint8Array[];
   #user: DataUser | undefined;
   #waiting: (() => void) | undefined;
 
@@ -70,6 +71,7 @@ export class DataDirectory {
   ) {
     this.path = path;
     this.#lock = lock;
+    this.#keys = keys;
     const options = { segmentBytes: SEGMENT_BYTES, waitingBytesMax: WAITING_BYTES_MAX, id };
     this.#storage = new Storage(new Folder(path), realTimers, options, {
       persisted: (upTo) => {
@@ -122,6 +124,22 @@ export class DataDirectory {
   /** Whether anything was ever recorded here. */
   get isUsed(): boolean {
     return this.log.next > 0;
+  }
+
+  /**
+   * From now on the first of these keys opens the directory, if it is sealed; until now one of these did, or of those that it
+   * had. Throws a `DataDirectoryError`.
+   */
+  rekey(keys: readonly Uint8Array[]): void {
+    if (!this.isSealed) return;
+    try {
+      if (openDataKey(this.path, [...keys, ...this.#keys]) === undefined)
+        throw new DataDirectoryError("sealed", `${this.path} is sealed with another key`);
+    } catch (cause) {
+      if (cause instanceof DataDirectoryError) throw cause;
+      throw new DataDirectoryError("unusable", `the key of ${this.path} cannot be written anew`, { cause });
+    }
+    this.#keys = keys;
   }
 
   report(): DiskReport {

@@ -20,7 +20,7 @@ import { Gate, type GateHost } from "./gate.ts";
 import type { RecordLog } from "./log/log.ts";
 import type { DiskReport } from "./log/storage.ts";
 import { Memberships } from "./memberships.ts";
-import type { Clock, Entropy, Evidence, Network, NetworkSink, Refusal } from "./ports.ts";
+import type { Clock, Entropy, Evidence, Network, NetworkReport, NetworkSink, Refusal } from "./ports.ts";
 import { recollect } from "./recollection.ts";
 import { isSigned } from "./secure/group-key.ts";
 
@@ -81,6 +81,8 @@ export interface NodeReport {
   }[];
   /** How the node's disk is; null without a data directory. */
   readonly disk: DiskReport | null;
+  /** What was turned away; its `garbage` includes frames of linked nodes. */
+  readonly network: NetworkReport;
 }
 
 interface PendingJoin {
@@ -297,7 +299,7 @@ export class Driver implements NetworkSink, GateHost {
     return { record: this.#options.self, cluster: this.#process.cluster.cluster };
   }
 
-  report(): string {
+  report(network: NetworkReport): string {
     const { view, directory } = this.#process.cluster;
     const self = this.#options.self.id;
     const report: NodeReport = {
@@ -320,6 +322,7 @@ export class Driver implements NetworkSink, GateHost {
         return { name, status, number, members, synced, slow, awaited, here: members.includes(self) };
       }),
       disk: this.#options.disk?.() ?? null,
+      network: { ...network, garbage: network.garbage + this.#gate.dropped },
     };
     return JSON.stringify(report);
   }

@@ -35,6 +35,8 @@ export class Gate {
   readonly #sealing: Sealing;
   /** Where sealed packets lie until all receivers have them. */
   readonly #carver = new Carver(new SlabPool());
+  /** Frames that did not pass. */
+  dropped = 0;
   /** Of the secure groups that this node has asked to join, by name. */
   readonly #securities = new Map<string, GroupSecurity>();
 
@@ -75,15 +77,15 @@ export class Gate {
     const type = frame[4];
     if (type === FRAME_PACKET) {
       const packet = Packet.parse(frame, slab);
-      if (packet === undefined) this.#host.garbage(from, "packet");
+      if (packet === undefined) this.#drop(from, "packet");
       else if (this.#sealing.isSecure(packet.group)) this.#dropClear(from, packet);
       else this.#host.packet(from, packet);
     } else if (type === FRAME_SEALED_PACKET || type === FRAME_SEALED_DIRECT || type === FRAME_SEALED_RAW) {
       this.#open(from, frame);
     } else {
       const message = parseControl(frame);
-      if (message === undefined) this.#host.garbage(from, "control message");
-      else if (isSealedKind(message) && this.#sealing.isSecure(message.group)) this.#host.garbage(from, "not sealed");
+      if (message === undefined) this.#drop(from, "control message");
+      else if (isSealedKind(message) && this.#sealing.isSecure(message.group)) this.#drop(from, "not sealed");
       else this.#host.message(from, message);
     }
   }
@@ -95,32 +97,37 @@ export class Gate {
       return;
     }
     const packet = Packet.parse(frame, undefined);
-    if (packet === undefined || packet.flavour !== RAW) this.#host.garbage(from, "datagram");
+    if (packet === undefined || packet.flavour !== RAW) this.#drop(from, "datagram");
     else if (this.#sealing.isSecure(packet.group)) this.#dropClear(from, packet);
     else this.#host.rawPacket(from, packet);
   }
 
   #open(from: NodeId, frame: Uint8Array): void {
     const opened = this.#sealing.open(from, frame);
-    if (opened.kind === "forged") this.#host.garbage(from, `sealed frame: ${opened.why}`);
+    if (opened.kind === "forged") this.#drop(from, `sealed frame: ${opened.why}`);
     if (opened.kind !== "opened") return;
     if (frame[4] === FRAME_SEALED_DIRECT) {
       const message = parseControl(opened.frame);
       const isOfGroup = message !== undefined && isSealedKind(message) && message.group === wordAt(frame, 8);
       if (isOfGroup) this.#host.message(from, message);
-      else this.#host.garbage(from, "sealed control message");
+      else this.#drop(from, "sealed control message");
       return;
     }
     const packet = Packet.parse(opened.frame, new SpentLater(opened.frame));
     const isRaw = frame[4] === FRAME_SEALED_RAW;
-    if (packet === undefined || (packet.flavour === RAW) !== isRaw) this.#host.garbage(from, "sealed packet");
+    if (packet === undefined || (packet.flavour === RAW) !== isRaw) this.#drop(from, "sealed packet");
     else if (isRaw) this.#host.rawPacket(from, packet);
     else this.#host.packet(from, packet);
   }
 
+  #drop(from: NodeId, what: string): void {
+    this.dropped++;
+    this.#host.garbage(from, what);
+  }
+
   #dropClear(from: NodeId, packet: Packet): void {
     packet.release();
-    this.#host.garbage(from, "not sealed");
+    this.#drop(from, "not sealed");
   }
 
   // Out.

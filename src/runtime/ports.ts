@@ -52,12 +52,28 @@ export type Evidence =
 /** Why a node refuses another at the handshake. */
 export type Refusal = "foreign-cluster" | "version" | "excluded" | "closing" | "same-id" | "unproven";
 
+/** What a network has turned away since it began, and what it still has to do. */
+export interface NetworkReport {
+  /** Connections and datagrams that made no sense. */
+  readonly garbage: number;
+  /** Connections whose other side did not prove that it belongs here. */
+  readonly unproven: number;
+  /** Connections that were dropped unheard, because there were too many. */
+  readonly crowdedOut: number;
+  /** Connections that took too long to say who they are. */
+  readonly tooSlow: number;
+  /** Nodes that were refused: another cluster, another version, a name or an incarnation that is not to be linked. */
+  readonly refused: number;
+  /** Connections that await to be made anew with the cluster key to use. */
+  readonly outdated: number;
+}
+
 /** What the network tells the driver. Calls come one at a time, never from within a call of `Network`. */
 export interface NetworkSink {
   /** What this node says of itself in every handshake; `cluster` is "" while it is in none. */
   identity(): { readonly record: NodeRecord; readonly cluster: string };
   /** What this node says to whoever asks how it is: JSON. */
-  report(): string;
+  report(network: NetworkReport): string;
   /** Whether to let this node link. */
   admit(peer: NodeRecord, cluster: string): Refusal | undefined;
   /** The owner of an address that was sought; it is not linked yet. */

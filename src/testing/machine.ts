@@ -5,6 +5,7 @@
 import type { GroupDefinition } from "../group/define.ts";
 import { CoterieError } from "../group/errors.ts";
 import type { Group } from "../group/group.ts";
+import type { NodeKeys } from "../group/key-ring.ts";
 import { type Cluster, createNode, type JoinAllOptions, type JoinOptions, type Node } from "../group/node.ts";
 import type { NodeId } from "../protocol/view.ts";
 import { type IncarnationListener, RunningNode } from "../runtime/running-node.ts";
@@ -129,6 +130,10 @@ export class Machine implements SimulatedNode {
         life.joining--;
       }
     });
+  }
+
+  rekey(keys?: NodeKeys): Promise<void> {
+    return this.#while((_, node) => node.rekey(keys));
   }
 
   async close(): Promise<void> {

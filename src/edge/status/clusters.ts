@@ -30,6 +30,8 @@ export interface NodeState {
   readonly isAcceptor: boolean;
   /** How its disk is; null without a data directory, or when it does not answer. */
   readonly disk: NodeReport["disk"];
+  /** What it has turned away since it began; null when it does not answer. */
+  readonly network: NodeReport["network"] | null;
 }
 
 export interface GroupState {
@@ -92,6 +94,7 @@ function stateOf({ id, address, pid, report, problem = "" }: SeenNode, newest: N
     inView: newest?.view?.nodes.some((node) => node.id === id) ?? false,
     isAcceptor: newest?.view?.acceptors.includes(id) ?? false,
     disk: report?.disk ?? null,
+    network: report?.network ?? null,
   };
 }
 

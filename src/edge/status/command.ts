@@ -108,8 +108,25 @@ function show(state: ClusterState, output: Output): void {
   }
 }
 
+const TURNED_AWAY: readonly (readonly [keyof NonNullable<NodeState["network"]>, string])[] = [
+  ["garbage", "garbage"],
+  ["unproven", "unproven"],
+  ["crowdedOut", "crowded out"],
+  ["tooSlow", "too slow"],
+  ["refused", "refused"],
+];
+
+/** What was turned away, as far as anything was. */
+function turnedAway(network: NodeState["network"]): string {
+  const parts = TURNED_AWAY.flatMap(([field, word]) => {
+    const times = network?.[field] ?? 0;
+    return times === 0 ? [] : `${figure(times)} ${word}`;
+  });
+  return parts.length === 0 ? "" : `turned away: ${parts.join(", ")}`;
+}
+
 function statusOf(
-  { status, detail, view, inView, isAcceptor, disk }: NodeState,
+  { status, detail, view, inView, isAcceptor, disk, network }: NodeState,
   newest: number,
   { colours }: Output,
 ): string {
@@ -122,8 +139,13 @@ function statusOf(
     newest > 0 && !inView ? "not in the view" : "",
     disk === null || disk.condition === "ok" ? "" : `disk ${disk.condition}: ${disk.detail}`,
     disk === null || disk.damagedRecords === 0 ? "" : `disk damaged: ${count(disk.damagedRecords, "record")}`,
+    network === null || network.outdated === 0 ? "" : `${count(network.outdated, "connection")} with an older key`,
   ].filter((remark) => remark !== "");
-  const roles = [isAcceptor ? "acceptor" : "", disk === null ? "" : `log ${figure(disk.bytes / 1e6)} MB`];
+  const roles = [
+    isAcceptor ? "acceptor" : "",
+    disk === null ? "" : `log ${figure(disk.bytes / 1e6)} MB`,
+    turnedAway(network),
+  ];
   const about = roles.filter((role) => role !== "").map((role) => dim(`  ${role}`));
   return `${paint(remarks.join(", "))}${about.join("")}`;
 }

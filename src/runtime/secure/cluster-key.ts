@@ -49,16 +49,30 @@ export function keysIn(setting: string | Uint8Array): readonly Uint8Array[] {
   return typeof setting === "string" ? fromText(setting) : [checked(setting)];
 }
 
+/** The files that a setting names. */
+export function keyFiles(setting: string | Uint8Array | readonly (string | Uint8Array)[]): readonly string[] {
+  const entries = typeof setting === "string" || setting instanceof Uint8Array ? [setting] : setting;
+  return entries.filter((entry) => typeof entry === "string" && !isKeys(entry)) as string[];
+}
+
+function wordsOf(text: string): string[] {
+  return text.split(/[\s,]+/).filter((word) => word !== "");
+}
+
+/** Whether a text holds keys, and is not the name of a file. */
+function isKeys(text: string): boolean {
+  return wordsOf(text).some((word) => word.startsWith(PREFIX));
+}
+
 function fromText(text: string): Uint8Array[] {
-  const words = text.split(/[\s,]+/).filter((word) => word !== "");
-  if (words.some((word) => word.startsWith(PREFIX))) return words.map(fromWord);
+  if (isKeys(text)) return wordsOf(text).map(fromWord);
   let file: string;
   try {
     file = readFileSync(text, "utf8");
   } catch (cause) {
     throw new ClusterKeyError("is neither a key nor a file that can be read", { cause });
   }
-  const lines = file.split(/[\s,]+/).filter((word) => word !== "");
+  const lines = wordsOf(file);
   if (lines.length === 0) throw new ClusterKeyError("names a file that holds no key");
   return lines.map(fromWord);
 }

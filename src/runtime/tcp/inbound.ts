@@ -74,9 +74,14 @@ export class Inbound {
     this.#connect();
   }
 
-  /** Whether the connection was made with a key that has given way to another, with which it may be made anew now. */
+  /** Whether the connection was made with a key that has given way to another. */
   get isOutdated(): boolean {
-    return this.isUp && this.#renewalPulses === 0 && this.#dial?.standing === "accepted";
+    return this.isUp && this.#dial?.standing !== "first";
+  }
+
+  /** Whether it may be made anew now. */
+  get isRenewable(): boolean {
+    return this.isOutdated && this.#renewalPulses === 0;
   }
 
   /**

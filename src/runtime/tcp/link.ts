@@ -91,8 +91,13 @@ export class Link implements InboundOwner, OutboundOwner {
   }
 
   /** Whether the connection over which it receives may be made anew, with the cluster key to use. */
-  get isOutdated(): boolean {
-    return this.#inbound.isOutdated;
+  get isRenewable(): boolean {
+    return this.#inbound.isRenewable;
+  }
+
+  /** How many of its connections were made with another cluster key than that to use. */
+  get outdated(): number {
+    return Number(this.#inbound.isOutdated) + Number(this.#outbound.isOutdated);
   }
 
   /** `done`: when that has come to an end, one way or the other. */

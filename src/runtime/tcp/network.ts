@@ -9,7 +9,7 @@ import { type Slab, SlabPool } from "../../base/slabs.ts";
 import type { NodeId, NodeRecord } from "../../protocol/view.ts";
 import { FRAME_BYTES_MAX } from "../../wire/packet.ts";
 import type { Liveness } from "../liveness.ts";
-import type { Lane, Network, NetworkSink } from "../ports.ts";
+import type { Lane, Network, NetworkReport, NetworkSink } from "../ports.ts";
 import type { Guard } from "../secure/guard.ts";
 import { formatAddress, ListenError, parseAddress } from "./address.ts";
 import { Anteroom } from "./anteroom.ts";
@@ -315,7 +315,7 @@ export class TcpNetwork implements Network {
     this.#isRenewing = false;
     if (this.#closing !== undefined) return;
     for (const link of this.#links.values()) {
-      if (!link.isOutdated) continue;
+      if (!link.isRenewable) continue;
       this.#isRenewing = true;
       link.renew(() => this.#renew());
       return;
@@ -384,7 +384,22 @@ export class TcpNetwork implements Network {
     const version = commonVersion(versionOldest, versionNewest, inquiry.versionOldest, inquiry.versionNewest);
     if (version === undefined)
       caller.refuse("version", `this node speaks versions ${versionOldest} to ${versionNewest}`);
-    else caller.finish(handshakeFrame({ kind: "report", version, report: this.#started().sink.report() }));
+    else
+      caller.finish(handshakeFrame({ kind: "report", version, report: this.#started().sink.report(this.#report()) }));
+  }
+
+  #report(): NetworkReport {
+    const { garbage, datagramsDropped, unproven, crowdedOut, handshakeTimeouts, refusalsSent } = this.#counters;
+    let outdated = 0;
+    for (const link of this.#links.values()) outdated += link.outdated;
+    return {
+      garbage: garbage + datagramsDropped,
+      unproven,
+      crowdedOut,
+      tooSlow: handshakeTimeouts,
+      refused: refusalsSent,
+      outdated,
+    };
   }
 
   #greeted(caller: Caller, hello: Hello): void {

@@ -38,6 +38,11 @@ export class Outbound {
     return this.#caller !== undefined;
   }
 
+  /** Whether the connection was made with a key that has given way to another. */
+  get isOutdated(): boolean {
+    return this.#caller !== undefined && this.#caller.standing(this.#surroundings.guard) !== "first";
+  }
+
   /** Whether nothing was ever written: such a stream may as well begin anew. */
   get isUnused(): boolean {
     return this.#outbox.placedBytes === 0;
