@@ -6,6 +6,8 @@ import type { Mutant } from "./mutant.ts";
 const AGREEMENT = "protocol/membership/agreement.js";
 const CLUSTER = "protocol/membership/cluster.js";
 const DIRECTORY = "protocol/membership/directory.js";
+const FLUSH = "protocol/membership/flush.js";
+const GROUP_JOURNAL = "protocol/group-journal.js";
 const MEMBER = "protocol/member.js";
 const MEMORY = "protocol/membership/memory.js";
 
@@ -25,6 +27,14 @@ const mutants: readonly Omit<Mutant, "durable">[] = [
     find: "this.#journal.after(() => {\n            this.#effects",
     replace: "[0].forEach(() => {\n            this.#effects",
     why: "E1: a view is decided by acceptors that forget it in a crash, and decide another one.",
+  },
+  {
+    name: "hold-before-disk",
+    violates: "R1",
+    file: FLUSH,
+    find: "journal.after(() => {\n            // C1",
+    replace: "[0].forEach(() => {\n            // C1",
+    why: "C3: a member says that it holds the cut while it is on its way to the disk; others deliver it, and all fail.",
   },
   {
     name: "pledge-forgotten",
@@ -82,6 +92,30 @@ const mutants: readonly Omit<Mutant, "durable">[] = [
     find: "before === undefined ? (this.#recovered ?? NOTHING) : step",
     replace: "before === undefined ? NOTHING : step",
     why: "A group that was brought back does not say what it goes on from, and the next time begins with nothing.",
+  },
+  {
+    name: "checkpoint-half-done",
+    violates: "R1",
+    file: GROUP_JOURNAL,
+    find: "if (last && open !== undefined && this.#open === open)",
+    replace: "if (open !== undefined && this.#open === open)",
+    why: "A checkpoint counts when its first piece is on disk, and what it is to replace is given up.",
+  },
+  {
+    name: "replayed-from-the-start",
+    violates: "R2",
+    file: "protocol/recovery.js",
+    find: "this.#replay = new Replay(group, checkpoint?.view ?? 0, this);",
+    replace: "this.#replay = new Replay(group, 0, this);\n        remains.from = 0;",
+    why: "What the checkpoint contains is replayed as well.",
+  },
+  {
+    name: "truncated-at-damage",
+    violates: "R1",
+    file: "runtime/log/segment.js",
+    find: "for (let at = from; at < this.#file.bytes; at += BLOCK_BYTES) {",
+    replace: "for (let at = from; at === from && at < this.#file.bytes; at += BLOCK_BYTES) {",
+    why: "A log ends where it is damaged, and its node goes on as if nothing had followed.",
   },
   {
     name: "log-cut-for-one",
