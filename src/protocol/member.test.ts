@@ -43,6 +43,10 @@ class Host implements MemberHost {
     return this.synced.has(member);
   }
 
+  hasReserve(): boolean {
+    return false;
+  }
+
   reportSynced(_group: number, target: number): void {
     this.asked.push(`synced ${target}`);
   }

@@ -49,6 +49,8 @@ export interface MemberHost {
   isSynced(group: number, member: NodeId): boolean;
   /** The state is here: the directory is to know. */
   reportSynced(group: number, target: number): void;
+  /** Whether others are asked for the state if this member, which brings the group back, cannot. */
+  hasReserve(group: number): boolean;
   requestLeave(group: number): void;
   /** This node's disk cannot bring the group back. */
   reportUnrecoverable(group: number): void;
@@ -96,6 +98,8 @@ export class Member implements FlushHost, EntranceHost, DonationsHost {
   /** The view for which another epoch was asked for. */
   #renewed = 0;
   #recovery: Recovery | undefined;
+  /** While this member brings the group back, until the directory knows that it has the state (`told`). */
+  #return: "begun" | "told" | undefined;
   /** How the epoch before the first one ended. */
   #recovered: ReplayEnd | undefined;
   #epoch: Epoch | undefined;
@@ -299,7 +303,7 @@ export class Member implements FlushHost, EntranceHost, DonationsHost {
 
   receive(from: NodeId, message: Message): void {
     if (this.#ended) return;
-    if (this.#recovery !== undefined) {
+    if (this.#return !== undefined) {
       if (this.#deferred.length < EARLY_MAX) this.#deferred.push({ from, message });
       return;
     }
@@ -352,7 +356,7 @@ export class Member implements FlushHost, EntranceHost, DonationsHost {
     if (this.#ended || target.number <= this.#target.number) return;
     this.#target = target;
     if (target.members.includes(this.self)) {
-      if (this.#recovery === undefined) this.#flush.begin(target);
+      if (this.#return === undefined) this.#flush.begin(target);
       return;
     }
     // A leaver answers fetches until it is told that the others have gone on, or none of them is there to fetch, or to tell
@@ -369,8 +373,13 @@ export class Member implements FlushHost, EntranceHost, DonationsHost {
     this.end(this.#leaving === "asked" ? "left" : "lost");
   }
 
-  /** Begins with what is in this node's log; nothing else happens until that is done. */
-  recover(remains: Remains): void {
+  /** Begins with what is in this node's log, or with nothing; nothing else happens until that is done. */
+  recover(remains: Remains | undefined): void {
+    this.#return = "begun";
+    if (remains === undefined) {
+      this.#restored();
+      return;
+    }
     this.journal.continue(remains);
     this.#recovery = new Recovery(remains, this.#effects, (end) => {
       if (end === undefined) {
@@ -379,11 +388,23 @@ export class Member implements FlushHost, EntranceHost, DonationsHost {
         this.#host.reportUnrecoverable(this.group);
         return;
       }
-      this.#recovery = undefined;
       this.#recovered = end;
-      if (this.#target.members.includes(this.self)) this.#flush.begin(this.#target);
-      for (const { from, message } of this.#deferred.splice(0)) this.receive(from, message);
+      this.#restored();
     });
+  }
+
+  /** The state is there; as soon as others may not bring it back any more, the group goes on from here. */
+  #restored(): void {
+    this.#recovery = undefined;
+    this.#return = "told";
+    if (this.#host.hasReserve(this.group)) this.#host.reportSynced(this.group, this.#target.number);
+    else this.#goOn();
+  }
+
+  #goOn(): void {
+    this.#return = undefined;
+    if (this.#target.members.includes(this.self)) this.#flush.begin(this.#target);
+    for (const { from, message } of this.#deferred.splice(0)) this.receive(from, message);
   }
 
   /** The primary partition is out of reach, or within it again. */
@@ -406,6 +427,7 @@ export class Member implements FlushHost, EntranceHost, DonationsHost {
     if (this.#ended) return;
     this.#ended = true;
     this.#recovery = undefined;
+    this.#return = undefined;
     this.#epoch?.freeze();
     this.#flush.end();
     this.#donations.end();
@@ -449,6 +471,7 @@ export class Member implements FlushHost, EntranceHost, DonationsHost {
   /** The directory has moved on: a joiner that has the state needs no donor any more. */
   directoryMoved(): void {
     this.#donations.endOf((joiner) => this.#host.isSynced(this.group, joiner));
+    if (this.#return === "told" && !this.#host.hasReserve(this.group)) this.#goOn();
   }
 
   // What entrance and flush ask and tell.

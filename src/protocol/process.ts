@@ -320,6 +320,10 @@ export class Process implements ClusterHost, MemberHost {
     return this.#cluster.directory.group(group)?.synced.includes(member) === true;
   }
 
+  hasReserve(group: number): boolean {
+    return (this.#cluster.directory.group(group)?.reserve.length ?? 0) > 0;
+  }
+
   reportSynced(group: number, target: number): void {
     this.#cluster.request({ kind: "synced", group, target });
   }
@@ -415,7 +419,7 @@ export class Process implements ClusterHost, MemberHost {
     const isMissing = durable && since > 1 && this.#options.log?.isWhole === false;
     const nothing = { group, name, from: 0, checkpoint: undefined, flaw: "its records are missing" };
     const remains = this.#remains.get(group) ?? (isMissing ? nothing : undefined);
-    if (creates && remains !== undefined) member.recover(remains);
+    if (creates && (remains !== undefined || this.hasReserve(group))) member.recover(remains);
     if (this.#cluster.status === "blocked") member.setBlocked(true);
     if (this.#closing) member.leave();
   }

@@ -86,6 +86,26 @@ describe("a durable group", () => {
     expect(early.digest()).toBe(before);
   });
 
+  test("is brought back by another keeper when one fails while it does so, and its joiners wait", () => {
+    const world = cluster("abcde");
+    const [d, e] = [join(world, "d"), join(world, "e")];
+    load(world, [d, e]);
+    world.run(1000);
+    const before = d.digest();
+    for (const name of "de") world.crash(name);
+    world.run(5000);
+    for (const name of "de") world.start(name);
+    expect(world.runUntilTrue(() => world.running.every(({ status }) => status === "primary"), 20_000)).toBe(true);
+    world.join("d", "g");
+    expect(world.runUntilTrue(() => keepers(world, "a") === "live d", 1000, 0.1)).toBe(true);
+    world.crash("d");
+    world.run(5000);
+    expect(keepers(world, "a")).toBe("lost de");
+    expect(join(world, "e").digest()).toBe(before);
+    expect(keepers(world, "a")).toBe("live e");
+    expect(check(world.history)).toEqual([]);
+  });
+
   test("a member that comes back to a living group gets the present state, and keeps it", () => {
     const world = cluster("abcde");
     const [d, e] = [join(world, "d"), join(world, "e")];

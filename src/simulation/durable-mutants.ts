@@ -69,6 +69,14 @@ const mutants: readonly Omit<Mutant, "durable">[] = [
     why: "C10: a member that the group has gone on without brings it back as it was when it left.",
   },
   {
+    name: "reserve-kept",
+    violates: "R1",
+    file: MEMBER,
+    find: "if (this.#host.hasReserve(this.group))",
+    replace: "if (false)",
+    why: "A keeper goes on while others may still bring the group back as it was before.",
+  },
+  {
     name: "joiner-is-keeper",
     violates: "R3",
     file: DIRECTORY,

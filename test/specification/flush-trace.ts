@@ -50,6 +50,7 @@ class Station {
       directoryIndex: () => 0,
       isSynced: () => isFounder,
       reportSynced: () => {},
+      hasReserve: () => false,
       requestLeave: () => {},
       requestExclusion: () => {},
       reportSlow: () => {},

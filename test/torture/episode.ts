@@ -104,7 +104,9 @@ export class Episode {
       await this.#cast.kill(member);
     });
     await Promise.all(dying);
-    if (random.chance(DAMAGE_CHANCE)) this.#damage(random.pick(fallen).name);
+    const [first] = fallen;
+    // Those that fall later may have gone on without it, and the last be the only one that has everything.
+    if (first !== undefined && random.chance(DAMAGE_CHANCE)) this.#damage(first.name);
     const names = shuffled(fallen.map(nameOf), random);
     for (const name of new Set([...names, ...this.#names])) {
       await this.#cast.enter(name);

@@ -74,6 +74,8 @@ const track = (what, call) => {
 
 const isIn = (group) => !group.signal.aborted;
 
+/** The groups of which all members hold the state, on their disks if they have some; else one disk may be the only one. */
+const held = new WeakSet();
 /** Of each group that this process is in: the membership's name, and how many of its updates were sent and acknowledged. */
 let memberships = new Map();
 
@@ -142,6 +144,12 @@ async function stayIn() {
     try {
       groups = await node.joinAll(definitions);
       if (acknowledged !== undefined) beginMemberships();
+      for (const group of groups) {
+        track(
+          "flush",
+          group.flush().then(() => held.add(group)),
+        );
+      }
       tellState();
       await Promise.all(
         groups.map((group) => new Promise((resolve) => group.signal.addEventListener("abort", resolve))),
@@ -161,7 +169,9 @@ const tellState = () => {
     node: node.self,
     status: node.cluster.status,
     nodes: node.cluster.view?.nodes.map(({ id }) => id) ?? [],
-    groups: groups.filter(isIn).map((group) => ({ name: group.name, members: group.view.members })),
+    groups: groups
+      .filter((group) => isIn(group) && held.has(group))
+      .map((group) => ({ name: group.name, members: group.view.members })),
   });
 };
 

@@ -553,6 +553,25 @@ describe("a durable group that one of its keepers cannot bring back", () => {
     expect(run(directory, b, { kind: "join", groups })).toEqual([]);
   });
 
+  test("that dies before it has said that it has the state is one of several, and afterwards the only one", () => {
+    for (const isTold of [false, true]) {
+      numbers.clear();
+      const directory = new Directory();
+      run(directory, a, { kind: "join", groups });
+      run(directory, b, { kind: "join", groups });
+      run(directory, b, { kind: "synced", group: 1, target: 2 });
+      directory.clusterInstalled(new Set([c]));
+      numbers.clear();
+      run(directory, a, { kind: "join", groups });
+      run(directory, c, { kind: "join", groups });
+      if (isTold) run(directory, a, { kind: "synced", group: 1, target: 3 });
+      directory.clusterInstalled(new Set([b, c]));
+      const disks = directory.named("g")?.keepers.map(({ disk }) => disk);
+      expect(directory.named("g")).toMatchObject({ status: "lost", reserve: [] });
+      expect(disks).toEqual(isTold ? ["1"] : ["1", "2"]);
+    }
+  });
+
   test("waits for it when there is no other", () => {
     numbers.clear();
     const directory = new Directory();

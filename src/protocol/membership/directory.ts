@@ -45,7 +45,10 @@ export interface DirectoryGroup {
    * each of these disks has all that was ever safe (C10, E3).
    */
   keepers: readonly Keeper[];
-  /** While a keeper brings the group back: the others, who are asked if its disk turns out not to be able to. */
+  /**
+   * While a keeper brings the group back: the others, who are asked if its disk turns out not to be able to, or if it dies.
+   * It says when it has the state (`synced`), and goes on only when that is known.
+   */
   reserve: readonly Keeper[];
   /** The operations that the members' definitions have, and those of keepers (C14). */
   versions: readonly Version[];
@@ -249,10 +252,12 @@ export class Directory {
         return [];
       case "synced": {
         const group = this.#groups.get(command.group);
-        if (group?.status !== "live" || !group.members.includes(node) || group.synced.includes(node)) return [];
+        if (group?.status !== "live" || !group.members.includes(node)) return [];
+        // From now on the group goes on; what others had kept is what it was before.
+        group.reserve = [];
+        if (group.synced.includes(node)) return [];
         group.synced = [...group.synced, node];
         if (group.durable) group.keepers = [...group.keepers, { node, disk: nodes.diskOf(node) ?? "" }];
-        group.reserve = [];
         return [];
       }
       case "slow": {
@@ -395,7 +400,12 @@ export class Directory {
     }
     // C9: joiners without the state do not continue a group. A group in memory that all left in good order simply ends.
     if (members.length === 0 && !byFailure && !group.durable) this.#remove(group);
-    else group.status = "lost";
+    else {
+      group.status = "lost";
+      // Nobody has gone on from the state that was being brought back: it is on these disks, too.
+      group.keepers = [...group.keepers, ...group.reserve];
+      group.reserve = [];
+    }
   }
 
   /** The keeper that was to bring the group back has found that it cannot; nobody has gone on from its state. */
