@@ -93,7 +93,8 @@ export const ERROR_CODES = {
   },
   "group-lost": {
     meaning: "All members that held the group's state are gone.",
-    remedy: "Join again to create the group anew, with its initial state.",
+    remedy:
+      "Join again: a group in memory is created anew, with its initial state; a durable one waits for one of the nodes that have it on their disks.",
     retryable: false,
   },
   "data-dir-needed": {
