@@ -4,24 +4,36 @@
  */
 import { resolve } from "node:path";
 import type { Command } from "commander";
+import { CLUSTER_KEY_VARIABLE, DATA_KEY_VARIABLE, dataKeysOf } from "../../group/credentials.ts";
 import { CoterieError } from "../../group/errors.ts";
 import { blocksBytes, logName } from "../../runtime/log/batch.ts";
 import { Folder } from "../../runtime/log/folder.ts";
 import { type Recovered, recover } from "../../runtime/log/recovery.ts";
+import { hasDataKey, readDataKey } from "../../runtime/secure/data-key.ts";
+import { RecordSeal, SALT_BYTES } from "../../runtime/secure/sealed-log.ts";
 import { EXIT, type Exit, exitHelp } from "../exit.ts";
 import { count, figure, Output, wrap } from "../output.ts";
 import { type Contents, contentsOf } from "./contents.ts";
 
+/** So many positions are shown. */
+const UNOPENED_SHOWN = 10;
+
 interface Options {
+  readonly dataKey?: string;
   readonly json?: boolean;
 }
 
 export function addLog(program: Command): void {
   const log = program.command("log").description("Look at a node's log on disk.");
   const wrong = exitHelp("acknowledged records are damaged");
+  const dataKey = [
+    "--data-key <file>",
+    `what a sealed log is sealed with; default: ${DATA_KEY_VARIABLE} or ${CLUSTER_KEY_VARIABLE}`,
+  ] as const;
   log
     .command("inspect <directory>")
     .description("Show what a log holds: which records of which groups, and where they are.")
+    .option(...dataKey)
     .option("--json", "print one JSON object")
     .addHelpText("after", wrong)
     .action((directory: string, options: Options) => {
@@ -30,6 +42,7 @@ export function addLog(program: Command): void {
   log
     .command("verify <directory>")
     .description("Read all of a log, and say whether every acknowledged record is intact.")
+    .option(...dataKey)
     .option("--json", "print one JSON object")
     .addHelpText("after", wrong)
     .action((directory: string, options: Options) => {
@@ -37,7 +50,7 @@ export function addLog(program: Command): void {
     });
 }
 
-function show(directory: string, { json = false }: Options, isWhole: boolean): Exit {
+function show(directory: string, { json = false, dataKey }: Options, isWhole: boolean): Exit {
   const output = new Output(json);
   const path = resolve(directory);
   const recovered = read(path);
@@ -50,16 +63,21 @@ function show(directory: string, { json = false }: Options, isWhole: boolean): E
     return { number, file: file.name, first, next, batches: batches.length, bytes, end, fileBytes: file.bytes };
   });
   const lost = damage.map(({ from, to, segment, at }) => ({ from, to, segment, at }));
-  const ok = lost.length === 0;
-  const summary = { directory: path, id: logName(id), ok, floor, next: nextPosition, damage: lost };
-  const contents = isWhole ? contentsOf(segments, floor) : undefined;
-  output.record(contents === undefined ? summary : { ...summary, ...contents, segments: used, spares: spares.length });
+  const isSealed = hasDataKey(path);
+  const seal = isSealed ? sealOf(path, dataKey) : undefined;
+  const contents = isWhole || seal !== undefined ? contentsOf(segments, floor, seal) : undefined;
+  const unopened = contents?.unopened ?? [];
+  const ok = lost.length === 0 && unopened.length === 0;
+  const opened = isSealed ? { sealed: true, opened: seal !== undefined, unopened } : { sealed: false };
+  const summary = { directory: path, id: logName(id), ok, floor, next: nextPosition, damage: lost, ...opened };
+  output.record(isWhole ? { ...contents, ...summary, segments: used, spares: spares.length } : summary);
   const { bold, dim, red, green } = output.colours;
   output.line(`\n${bold(`coterie log ${isWhole ? "inspect" : "verify"}`)}  ${dim(path)}\n`);
   output.line(
     `  log ${logName(id)}: records ${figure(floor)} to ${figure(nextPosition - 1)} in ${count(used.length, "segment")}`,
   );
-  if (contents !== undefined) {
+  if (isSealed && seal === undefined) output.line("  It is sealed: with --data-key its records are opened, too.");
+  if (isWhole && contents !== undefined) {
     tell(output, contents, logName(id));
     output.line(dim("\n  segments"));
     for (const { number, file, first, next, batches, bytes } of used) {
@@ -74,6 +92,10 @@ function show(directory: string, { json = false }: Options, isWhole: boolean): E
     output.line(
       red(`  records ${figure(from)} to ${figure(to - 1)} are damaged: segment ${segment}, from byte ${figure(at)} on`),
     );
+  }
+  if (unopened.length > 0) {
+    const some = unopened.slice(0, UNOPENED_SHOWN).map(figure).join(", ");
+    output.line(red(`  ${count(unopened.length, "record")} cannot be opened with the key: ${some}`));
   }
   output.line(
     ok
@@ -109,6 +131,17 @@ function tell(output: Output, { kinds, groups, view }: Contents, disk: string): 
         .join(", "),
     ]),
   ]);
+}
+
+/** What opens a sealed log; undefined when no key is given. */
+function sealOf(path: string, dataKey: string | undefined): RecordSeal | undefined {
+  const { setting, keys } = dataKeysOf(dataKey === undefined ? {} : { dataKey });
+  if (keys.length === 0) return undefined;
+  const found = readDataKey(path, keys);
+  if (found !== undefined) return new RecordSeal(found, new Uint8Array(SALT_BYTES));
+  throw new CoterieError("invalid-option", `${setting}: ${path} is sealed with another key`, {
+    remedy: "Give the key that the node has.",
+  });
 }
 
 /** The first column, and a last one of words, begin at the left; figures end at the right. */

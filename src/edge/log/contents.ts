@@ -1,9 +1,13 @@
-/** What the records of a log are, and of which groups: counted while all of it is read once, a batch at a time. */
+/**
+ * What the records of a log are, and of which groups: counted while all of it is read once, a batch at a time. Of a sealed log
+ * without its key only how many there are.
+ */
 import { groupOf, type JournalRecord, parseRecord } from "../../protocol/journal-records.ts";
 import { Directory } from "../../protocol/membership/directory.ts";
 import type { ClusterView } from "../../protocol/view.ts";
 import { recordsOf } from "../../runtime/log/batch.ts";
 import type { Segment } from "../../runtime/log/segment.ts";
+import { isSealedRecord, type RecordSeal } from "../../runtime/secure/sealed-log.ts";
 
 export interface Tally {
   records: number;
@@ -24,26 +28,37 @@ export interface GroupContents {
 }
 
 export interface Contents {
-  /** By kind; `unknown` are those that this version does not understand. */
+  /** By kind; `unknown` are those that this version does not understand, `sealed` those that there is no key for. */
   readonly kinds: Readonly<Record<string, Tally>>;
   readonly groups: readonly GroupContents[];
   /** The last view of the cluster that is recorded. */
   readonly view: ClusterView | undefined;
+  /** Of a sealed log with its key: the positions of intact records that it does not open. */
+  readonly unopened: readonly number[];
 }
 
-/** Of all intact records from position `floor` on. */
-export function contentsOf(segments: readonly Segment[], floor: number): Contents {
+/** So many positions are named. */
+const UNOPENED_MAX = 1000;
+
+/** Of all intact records from position `floor` on. `seal`: opens those that are sealed. */
+export function contentsOf(segments: readonly Segment[], floor: number, seal: RecordSeal | undefined): Contents {
   const counting = new Counting();
+  const unopened: number[] = [];
   for (const segment of segments) {
     for (const placed of segment.batches) {
       const batch = placed.first + placed.count > floor ? segment.read(placed) : undefined;
       if (batch === undefined) continue;
-      for (const frame of recordsOf(batch).slice(Math.max(0, floor - placed.first))) {
-        counting.add(frame.length, parseRecord(frame));
+      const skipped = Math.max(0, floor - placed.first);
+      for (const [index, frame] of recordsOf(batch).slice(skipped).entries()) {
+        const position = placed.first + skipped + index;
+        const record = isSealedRecord(frame) ? seal?.open(frame, position) : frame;
+        if (record !== undefined) counting.add(frame.length, parseRecord(record));
+        else if (seal === undefined) counting.addSealed(frame.length);
+        else if (unopened.length < UNOPENED_MAX) unopened.push(position);
       }
     }
   }
-  return counting.contents();
+  return { ...counting.contents(), unopened };
 }
 
 class Counting {
@@ -72,7 +87,11 @@ class Counting {
     for (const { id, name } of Directory.restore(record.snapshot)?.groups ?? []) this.#names.set(id, name);
   }
 
-  contents(): Contents {
+  addSealed(bytes: number): void {
+    tally(this.#kinds, "sealed", bytes);
+  }
+
+  contents(): Omit<Contents, "unopened"> {
     const groups = [...this.#groups.values()].sort((a, b) => a.group - b.group);
     for (const each of groups) each.name = this.#names.get(each.group) ?? "";
     return { kinds: this.#kinds, groups, view: this.#view };

@@ -38,12 +38,20 @@ export function makeDataKey(directory: string, key: Uint8Array): Uint8Array {
  * not what it was. Throws when it cannot be read or written.
  */
 export function openDataKey(directory: string, keys: readonly Uint8Array[]): Uint8Array | undefined {
+  const [first] = keys;
+  const dataKey = readDataKey(directory, keys.slice(0, 1));
+  if (dataKey !== undefined || first === undefined) return dataKey;
+  const found = readDataKey(directory, keys.slice(1));
+  if (found !== undefined) store(directory, wrapped(found, first));
+  return found;
+}
+
+/** The directory's key, if one of these opens it. Undefined when none does. Throws when it cannot be read. */
+export function readDataKey(directory: string, keys: readonly Uint8Array[]): Uint8Array | undefined {
   const file = readFileSync(join(directory, DATA_KEY_FILE));
-  for (const [index, key] of keys.entries()) {
+  for (const key of keys) {
     const dataKey = unwrapped(file, key);
-    if (dataKey === undefined) continue;
-    if (index > 0) store(directory, wrapped(dataKey, keys[0] as Uint8Array));
-    return dataKey;
+    if (dataKey !== undefined) return dataKey;
   }
   return undefined;
 }
