@@ -1,8 +1,10 @@
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { defineGroup, type Node, start } from "../../src/index.ts";
+import { newClusterKey } from "../../src/runtime/secure/cluster-key.ts";
 import { run } from "./run.ts";
 
 interface Report {
@@ -54,6 +56,28 @@ describe("coterie status", () => {
     const { stdout } = await run(["status", "--discovery", directory]);
     expect(stdout).toContain("lost: it is on the disk of bob, and awaits one");
     expect(stdout).toMatch(/log \d+ MB/);
+  });
+
+  test("says what a node has turned away: who sends no hello, and who does not prove anything", async () => {
+    const key = newClusterKey();
+    const plain = await start({ name: "ann", discovery: directory });
+    const guarded = await start({ name: "bob", discovery: join(directory, "guarded"), secure: { clusterKey: key } });
+    nodes.push(plain, guarded);
+    for (const node of [plain, guarded]) {
+      const address = node.cluster.view?.nodes[0]?.address ?? "";
+      const socket = connect(Number(address.split(":")[1]), "127.0.0.1", () => socket.write("GET / HTTP/1.1\r\n\r\n"));
+      socket.on("error", () => {});
+      socket.resume();
+      await new Promise((resolve) => socket.once("close", resolve));
+    }
+    const seen = await run(["status", "--discovery", directory, "--json"]);
+    expect((seen.json as Report).clusters[0]?.nodes).toMatchObject([
+      { network: { garbage: 1, unproven: 0, outdated: 0 } },
+    ]);
+    const asked = ["status", "--discovery", join(directory, "guarded"), "--cluster-key", key];
+    const { clusters } = (await run([...asked, "--json"])).json as Report;
+    expect(clusters[0]?.nodes).toMatchObject([{ network: { garbage: 0, unproven: 1, outdated: 0 } }]);
+    expect((await run(asked)).stdout).toContain("turned away: 1 unproven");
   });
 
   test("where nobody is: says so, exit code 1, and makes nothing", async () => {
