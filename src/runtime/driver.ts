@@ -273,8 +273,9 @@ export class Driver implements NetworkSink, GateHost {
     }
     this.#isTurning = false;
     this.#options.history?.flush?.();
-    if (this.#process.awaitsDisk) this.#options.log?.flush();
+    // Others have farther to go than the disk.
     network.flush();
+    if (this.#process.awaitsDisk) this.#options.log?.flush();
     if (!this.#effects.empty || this.#process.hasUnfinished) this.#clock.requestTurn();
     if (this.#status !== "closed" && this.#status !== "excluded") this.#clock.wakeAt(this.#process.deadline);
   }
