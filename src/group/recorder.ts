@@ -41,6 +41,11 @@ export class Recorder {
     if (revisited !== undefined) this.#record({ kind: "recover", ...this.#here(), ...revisited });
   }
 
+  /** Whatever was delivered so far is in the state that comes, or void. */
+  loading(): void {
+    this.#revisited = undefined;
+  }
+
   /** What is delivered until `begin` is from this node's disk, and was delivered in this view before all members failed. */
   revisited({ number }: GroupView, group: string): void {
     this.#group = group;

@@ -182,6 +182,7 @@ export class Replica implements Application {
 
   load(): StateLoader {
     this.#loader?.abandon();
+    this.recorder?.loading();
     this.#loader = new Loader(this.definition, ({ state, view }) => {
       this.#deliveries.context.state = state;
       this.#before = view;

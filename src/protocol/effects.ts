@@ -98,8 +98,8 @@ export type Effect =
       readonly chunk: Uint8Array;
       readonly last: boolean;
     }
-  /** The records of the log from this position on are wanted (E3). */
-  | { readonly kind: "recall"; readonly group: number; readonly from: number }
+  /** The records of the log from this position on are wanted, up to but not including `to`. */
+  | { readonly kind: "recall"; readonly group: number; readonly from: number; readonly to: number }
   /** The state cannot be had from this node's log. */
   | { readonly kind: "unrecoverable"; readonly group: number; readonly detail: string }
   /** What is delivered from now on was delivered in this view, before the group failed. */

@@ -4,9 +4,10 @@
  * that lies before the beginning of that epoch. A group in memory has a part, too, in which nothing is kept.
  */
 
-import type { Remains } from "./groups-memory.ts";
+import type { EpochMark, Remains } from "./groups-memory.ts";
 import { type Journal, JournalPart } from "./journal.ts";
 import type { JournalRecord } from "./journal-records.ts";
+import type { Standing } from "./messages.ts";
 import type { ReplayEnd } from "./replay.ts";
 import type { GroupView, NodeId } from "./view.ts";
 
@@ -16,10 +17,22 @@ interface Checkpoint {
   readonly at: number;
   readonly before: number;
   /** Where its first piece is. */
-  readonly first: number;
+  first: number;
   next: number;
   bytes: number;
 }
+
+/** A part of the log that says what somebody lacks who stands in the epoch that ended at `end`. */
+export interface Stretch {
+  readonly from: number;
+  readonly to: number;
+  readonly end: ReplayEnd;
+  /** The epoch after that. */
+  readonly next: number;
+}
+
+/** Of the log so much is given rather than a state, however small that is. */
+const TAIL_BYTES = 1024 * 1024;
 
 export class GroupJournal extends JournalPart {
   readonly #group: number;
@@ -27,6 +40,8 @@ export class GroupJournal extends JournalPart {
   readonly #self: NodeId;
   readonly #bytesMax: number;
   #began = 0;
+  /** The epochs that the log has, from the newest complete checkpoint on. */
+  #epochs: EpochMark[] = [];
   #remains: Remains | undefined;
   /** Bytes of records so far, and as far as the newest complete checkpoint makes them unneeded. */
   #bytes = 0;
@@ -61,6 +76,7 @@ export class GroupJournal extends JournalPart {
   begin(view: GroupView, { from, cut }: ReplayEnd): void {
     if (!this.durable) return;
     this.#began = this.journal.next;
+    this.#epochs.push({ number: view.number, at: this.#began, bytes: this.#bytes, cut });
     this.#remains ??= this.#remainsFrom(this.#began, undefined);
     this.write({ kind: "began", group: this.#group, name: this.#name, self: this.#self, view, from, cut });
   }
@@ -68,6 +84,24 @@ export class GroupJournal extends JournalPart {
   /** E3: the group goes on from what was recorded before. */
   continue(remains: Remains): void {
     this.#remains = remains;
+    this.#epochs = [...(remains.epochs ?? [])];
+  }
+
+  /** The group has gone on without this node: what was recorded before is needed until it has the present state. */
+  keep(remains: Remains): void {
+    this.#remains = remains;
+  }
+
+  /** Where the log has what a member lacks of the epochs before the present one; undefined if the whole state is less. */
+  lackedBy({ epoch, held }: Standing): Stretch | undefined {
+    const index = this.#epochs.findIndex(({ number }) => number === epoch);
+    const [mark, next, last] = [this.#epochs[index], this.#epochs[index + 1], this.#epochs.at(-1)];
+    if (mark === undefined || next === undefined || last === undefined) return undefined;
+    const all = next.cut.reduce((sum, count) => sum + count, 0);
+    const lacked = next.cut.reduce((sum, count, sender) => sum + Math.max(0, count - (held[sender] ?? 0)), 0);
+    const bytes = last.bytes - next.bytes + ((next.bytes - mark.bytes) * lacked) / Math.max(all, 1);
+    if (bytes > Math.max(TAIL_BYTES, this.#stateBytes)) return undefined;
+    return { from: mark.at, to: last.at + 1, end: { from: epoch, cut: next.cut }, next: next.number };
   }
 
   /** These came back from the log: they lie behind the checkpoint, too, which the next one makes unneeded. */
@@ -97,6 +131,7 @@ export class GroupJournal extends JournalPart {
   checkpoint(chunk: Uint8Array, last: boolean, onDisk: () => void): void {
     const open = this.#open;
     if (open !== undefined) {
+      if (open.next === 0) open.first = this.journal.next;
       open.bytes += chunk.length;
       const { view } = open;
       this.write({ kind: "checkpoint", group: this.#group, view, index: open.next++, chunk, last });
@@ -111,6 +146,7 @@ export class GroupJournal extends JournalPart {
     this.#open = undefined;
     this.#covered = before;
     this.#stateBytes = bytes;
+    this.#epochs = this.#epochs.filter((epoch) => epoch.at >= at);
     this.#remains = this.#remainsFrom(at, { view, at: first });
   }
 

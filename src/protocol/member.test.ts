@@ -151,7 +151,14 @@ function lead(host: Host, view: GroupView, others: Reported): void {
   const addressed = { group: 1, directoryIndex: 1, target: view.number };
   member.retarget(view);
   for (const [id, reported] of Object.entries(others)) {
-    member.receive(id, { kind: "report", ...addressed, ...reported, seen: undefined });
+    member.receive(id, {
+      kind: "report",
+      ...addressed,
+      ...reported,
+      seen: undefined,
+      standing: undefined,
+      astray: false,
+    });
   }
   for (const id of Object.keys(others)) member.receive(id, { kind: "hold", ...addressed, from });
 }
@@ -173,7 +180,7 @@ function stepOf(from: number, view: GroupView, transfers: readonly Transfer[] = 
 function joiner(options: ConstructorParameters<typeof Host>[0] = {}): Host {
   const host = new Host({ self: b, creates: false, admitted: 2, ...options });
   host.member.retarget(viewOf(2, [a, b]));
-  follow(host, { ...stepOf(0, viewOf(2, [a, b]), [{ joiner: b, donor: a, since: 2 }]) });
+  follow(host, { ...stepOf(0, viewOf(2, [a, b]), [{ joiner: b, donor: a, since: 2, standing: undefined }]) });
   return host;
 }
 
@@ -280,7 +287,16 @@ describe("sending", () => {
     host.member.send(FIFO, 0, new Uint8Array(1));
     expect(effectsOf(host.turn(), "multicast")).toEqual([]);
     const addressed = { group: 1, directoryIndex: 1, target: 3 };
-    host.member.receive(b, { kind: "report", ...addressed, admitted: 2, epoch: 2, row: [0, 0], seen: undefined });
+    host.member.receive(b, {
+      kind: "report",
+      ...addressed,
+      admitted: 2,
+      epoch: 2,
+      row: [0, 0],
+      seen: undefined,
+      standing: undefined,
+      astray: false,
+    });
     host.member.receive(b, { kind: "hold", ...addressed, from: 2 });
     const [sent] = effectsOf(host.turn(), "multicast");
     expect(sent?.packet.epoch).toBe(3);
@@ -432,7 +448,7 @@ describe("a joiner", () => {
     const host = new Host({ self: b, creates: false, admitted: 2 });
     host.member.retarget(viewOf(2, [a, b]));
     host.member.receive(a, chunk(0, false));
-    follow(host, stepOf(0, viewOf(2, [a, b]), [{ joiner: b, donor: a, since: 2 }]));
+    follow(host, stepOf(0, viewOf(2, [a, b]), [{ joiner: b, donor: a, since: 2, standing: undefined }]));
     expect(host.seen()).toEqual(["load 2", "chunk 5"]);
   });
 
@@ -442,7 +458,7 @@ describe("a joiner", () => {
     host.member.packet(a, inEpoch(2, 0, 0, "one"));
     host.member.packet(a, inEpoch(2, 0, 1, "two"));
     host.member.receive(a, { kind: "row", group: 1, epoch: 2, row: [2, 0] });
-    follow(host, stepOf(0, viewOf(2, [a, b]), [{ joiner: b, donor: a, since: 2 }]));
+    follow(host, stepOf(0, viewOf(2, [a, b]), [{ joiner: b, donor: a, since: 2, standing: undefined }]));
     host.member.stateLoaded(2);
     expect(host.seen()).toEqual(["load 2", "joined", "install 2", "deliver one", "deliver two"]);
     expect(host.member.epoch?.row()).toEqual([2, 0]);
@@ -457,7 +473,7 @@ describe("a joiner", () => {
       new (inEpoch(2, 0, 0, "x").constructor as typeof Packet)(inEpoch(2, 0, 0, "old").bytes, slab),
     );
     host.member.retarget(viewOf(3, [a, b, c], [a, c]));
-    const step = stepOf(2, viewOf(3, [a, b, c], [a, c]), [{ joiner: b, donor: c, since: 3 }]);
+    const step = stepOf(2, viewOf(3, [a, b, c], [a, c]), [{ joiner: b, donor: c, since: 3, standing: undefined }]);
     follow(host, { ...step, cut: [1, 0] });
     host.member.packet(a, inEpoch(3, 0, 0, "new"));
     expect(host.seen()).toEqual(["load 2", "load 3"]);
@@ -472,7 +488,7 @@ describe("a joiner", () => {
     const host = joiner();
     host.member.packet(a, inEpoch(2, 0, 0, "one"));
     host.member.retarget(viewOf(3, [a, b, c]));
-    const transfers = [{ joiner: b, donor: a, since: 2 }];
+    const transfers = [{ joiner: b, donor: a, since: 2, standing: undefined }];
     follow(host, { ...stepOf(2, viewOf(3, [a, b, c]), transfers), cut: [1, 0] });
     expect(host.seen()).toEqual(["load 2"]);
     host.member.stateLoaded(2);

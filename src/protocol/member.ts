@@ -15,13 +15,13 @@ import type { JournalRecord } from "./journal-records.ts";
 import { Donations, type DonationsHost } from "./membership/donations.ts";
 import { Entrance, type EntranceHost } from "./membership/entrance.ts";
 import { Flush, type FlushHost } from "./membership/flush.ts";
-import { EPOCH_SECRET_BYTES, type Message, type Step, type Transfer } from "./messages.ts";
+import { EPOCH_SECRET_BYTES, type Message, type Standing, type Step, type Transfer } from "./messages.ts";
 import { Laggards } from "./multicast/laggards.ts";
 import { Outgoing } from "./outgoing.ts";
 import { Queries } from "./query.ts";
 import { RawBatch, rawIndex } from "./raw.ts";
 import { Recovery } from "./recovery.ts";
-import type { ReplayEnd } from "./replay.ts";
+import type { Replay, ReplayEnd } from "./replay.ts";
 import type { Bounds, Timing } from "./timing.ts";
 import type { GroupView, NodeId } from "./view.ts";
 
@@ -36,6 +36,8 @@ export interface MemberOptions {
   readonly recordsSends: boolean;
   /** This node has made the group, or brings it back: its state is new, or on its disk, and not transferred. */
   readonly creates: boolean;
+  /** What its disk still has of a group that has gone on without it. */
+  readonly returnsWith?: Remains | undefined;
   /** Of the node, if the group is durable. */
   readonly journal: Journal;
   /** Mints secrets for the epochs of a secure group; undefined for others. */
@@ -134,8 +136,9 @@ export class Member implements FlushHost, EntranceHost, DonationsHost {
       options.self,
       options.bounds.recordBytesMax,
     );
+    if (options.returnsWith !== undefined) this.journal.keep(options.returnsWith);
     this.#flush = new Flush(this, effects);
-    this.#entrance = new Entrance(this, options.bounds.joinerBytesMax, effects);
+    this.#entrance = new Entrance(this, options.returnsWith, options.bounds, effects);
     this.#donations = new Donations(this, options.bounds.chunksMax, effects);
     this.#laggards = new Laggards(options.timing.heartbeatMs);
   }
@@ -265,6 +268,8 @@ export class Member implements FlushHost, EntranceHost, DonationsHost {
   /** The application could not capture its state at the start of view `since` for the disk. */
   checkpointFailed(since: number): void {
     this.#donations.checkpointFailed(since);
+    // Who does not hold its state on its disk holds none.
+    if (!this.#host.isSynced(this.group, this.self)) this.leave();
   }
 
   /** The application has loaded the state of transfer `since`. */
@@ -275,8 +280,10 @@ export class Member implements FlushHost, EntranceHost, DonationsHost {
 
   /** The next records of this node's log, and the position behind them, or why there is none. */
   recalled(records: readonly JournalRecord[], next: number | "end" | "damaged"): void {
-    this.journal.replayed(records);
-    this.#recovery?.recalled(records, next);
+    if (this.#recovery !== undefined) {
+      this.journal.replayed(records);
+      this.#recovery.recalled(records, next);
+    } else if (!this.#entrance.recalled(records, next)) this.#donations.recalled(records, next);
   }
 
   // Events from the world.
@@ -339,6 +346,7 @@ export class Member implements FlushHost, EntranceHost, DonationsHost {
         this.#flush.receive(from, message);
         break;
       case "stateChunk":
+      case "tailChunk":
         this.#entrance.receive(message);
         break;
       case "stateCredit":
@@ -381,16 +389,22 @@ export class Member implements FlushHost, EntranceHost, DonationsHost {
       return;
     }
     this.journal.continue(remains);
-    this.#recovery = new Recovery(remains, this.#effects, (end) => {
-      if (end === undefined) {
-        // Another keeper may still have it.
-        this.#leaving = "asked";
-        this.#host.reportUnrecoverable(this.group);
+    const failed = (detail: string): void => {
+      this.#effects.perform({ kind: "unrecoverable", group: this.group, detail });
+      // Another keeper may still have it.
+      this.#leaving = "asked";
+      this.#host.reportUnrecoverable(this.group);
+    };
+    const replayed = (replay: Replay): void => {
+      const end = replay.end();
+      if (replay.flaw !== undefined) {
+        failed(replay.flaw);
         return;
       }
       this.#recovered = end;
       this.#restored();
-    });
+    };
+    this.#recovery = new Recovery(remains, this.#effects, { replayed, failed });
   }
 
   /** The state is there; as soon as others may not bring it back any more, the group goes on from here. */
@@ -476,6 +490,22 @@ export class Member implements FlushHost, EntranceHost, DonationsHost {
 
   // What entrance and flush ask and tell.
 
+  get standing(): Standing | undefined {
+    return this.#entrance.standing;
+  }
+
+  get astray(): boolean {
+    return this.#entrance.astray;
+  }
+
+  writeCheckpoint(since: number, onDisk: () => void): void {
+    this.#donations.checkpoint(since, onDisk);
+  }
+
+  wentAstray(view: number): void {
+    this.#host.requestRenewal(this.group, view);
+  }
+
   opened(): void {
     if (!this.#blocked) this.#epoch?.resume();
   }
@@ -554,7 +584,7 @@ export class Member implements FlushHost, EntranceHost, DonationsHost {
     const isNew = isFirst && this.#options.creates && view.synced.includes(this.self);
     if (isNew) this.#entrance.open(this.#recovered === undefined);
     this.#donations.begin(view, transfers, this.joined);
-    this.#entrance.begin(transfers);
+    this.#entrance.begin(view.number, transfers);
   }
 
   /** The oldest that holds the state asks for another epoch when much was recorded since the last checkpoint. */

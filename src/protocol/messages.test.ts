@@ -35,7 +35,7 @@ const step: Step = {
   view: group,
   cut: [9, 1],
   holders: [a, b],
-  transfers: [{ joiner: b, donor: a, since: 5 }],
+  transfers: [{ joiner: b, donor: a, since: 5, standing: { epoch: 3, held: [4, 0] } }],
   epochSecret: Uint8Array.from([1, 2]),
 };
 const requests: readonly DirectoryRequest[] = [
@@ -75,7 +75,16 @@ const examples: { readonly [K in Message["kind"]]: Extract<Message, { readonly k
   row: { kind: "row", group: 1, epoch: 4, row: [9, 1] },
   solicit: { kind: "solicit", group: 1, epoch: 4, target: [9, 1] },
   fetch: { kind: "fetch", group: 1, epoch: 4, sender: 1, from: 0, to: 9 },
-  report: { kind: "report", ...addressed, admitted: 2, epoch: 4, row: [9, 1], seen: { ballot: 5, step } },
+  report: {
+    kind: "report",
+    ...addressed,
+    admitted: 2,
+    epoch: 4,
+    row: [9, 1],
+    seen: { ballot: 5, step },
+    standing: { epoch: 3, held: [4, 0] },
+    astray: false,
+  },
   cut: { kind: "cut", ...addressed, step },
   hold: { kind: "hold", ...addressed, from: 4 },
   install: { kind: "install", ...addressed, from: 4 },
@@ -83,6 +92,7 @@ const examples: { readonly [K in Message["kind"]]: Extract<Message, { readonly k
   stateCredit: { kind: "stateCredit", group: 1, view: 5, index: 2 },
   answer: { kind: "answer", group: 1, query: 3, status: "null", value: Uint8Array.from([7]), more: false },
   stable: { kind: "stable", group: 1, epoch: 4, row: [9, 1] },
+  tailChunk: { kind: "tailChunk", group: 1, view: 5, index: 2, chunk: Uint8Array.from([7]), last: true },
 };
 
 describe("control messages", () => {

@@ -54,8 +54,15 @@ export type DirectoryCommand = Laid<typeof directoryCommand>;
 export const directoryRequest = record({ requester: nodeId, number: u32, command: directoryCommand });
 export type DirectoryRequest = Laid<typeof directoryRequest>;
 
-/** `donor` streams its state at the start of view `since` to `joiner`; it stays so in later views while both are in them. */
-export const transfer = record({ joiner: nodeId, donor: nodeId, since: u32 });
+/** Where the records of a durable group end on a joiner's disk: its last epoch, and what it held of that. */
+export const standing = record({ epoch: u32, held: row });
+export type Standing = Laid<typeof standing>;
+
+/**
+ * `donor` streams its state at the start of view `since` to `joiner`, or only what has happened since the joiner's `standing`;
+ * it stays so in later views while both are in them.
+ */
+export const transfer = record({ joiner: nodeId, donor: nodeId, since: u32, standing: optional(standing) });
 export type Transfer = Laid<typeof transfer>;
 
 /**
@@ -121,6 +128,8 @@ export const message = union({
     epoch: u32,
     row,
     seen: optional(seenStep),
+    standing: optional(standing),
+    astray: flag,
   },
   cut: { group: u32, directoryIndex: varint, target: u32, step },
   hold: { group: u32, directoryIndex: varint, target: u32, from: u32 },
@@ -138,5 +147,7 @@ export const message = union({
   },
   // The data path's control, in large views: see multicast/rows.ts.
   stable: { group: u32, epoch: u32, row },
+  // State transfer to who has an earlier state on its disk: see membership/tail.ts.
+  tailChunk: { group: u32, view: u32, index: u32, chunk: bytes(CHUNK_BYTES_MAX), last: flag },
 });
 export type Message = Laid<typeof message>;

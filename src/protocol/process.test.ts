@@ -211,7 +211,7 @@ describe("what is said about a group", () => {
     const { index } = node.process.cluster.directory;
     const [group = 0] = node.process.members.keys();
     const view = { number: 2, members: [a, b], synced: [a], lacking: [] };
-    const transfers = [{ joiner: b, donor: a, since: 2 }];
+    const transfers = [{ joiner: b, donor: a, since: 2, standing: undefined }];
     const step = { from: 0, view, cut: [], holders: [], transfers, epochSecret: new Uint8Array(0) };
     const addressed = { group, target: 2 };
     node.receive(a, { kind: "cut", ...addressed, directoryIndex: index, step });

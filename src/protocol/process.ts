@@ -392,11 +392,15 @@ export class Process implements ClusterHost, MemberHost {
     if (remains !== undefined) this.#remains.set(member.group, remains);
   }
 
-  /** What the log says of groups that others keep by now, or nobody, is of no use any more. */
+  /**
+   * What the log says of groups that are no more is of no use, nor, when much was written since, of groups that have gone on
+   * without this node.
+   */
   #forgetRemains(): void {
+    const isShort = (this.#journal?.bytes ?? 0) < this.#options.bounds.recordBytesMax;
     for (const group of this.#remains.keys()) {
       const known = this.#cluster.directory.group(group);
-      if (known !== undefined && isKept(known, this.self.disk)) continue;
+      if (known !== undefined && (isShort || isKept(known, this.self.disk))) continue;
       // Who is a member needs the log from where its own records begin, and says so.
       this.#remains.delete(group);
       if (!this.#members.has(group)) this.#journal?.need(group, Number.POSITIVE_INFINITY);
@@ -407,7 +411,10 @@ export class Process implements ClusterHost, MemberHost {
     const { bounds, timing, recordsHistory, self } = this.#options;
     const journal: Journal = durable ? (this.#journal ?? VOLATILE) : VOLATILE;
     const mintSecret = this.#secure.has(name) ? this.#options.mintSecret : undefined;
-    const keeping = { journal, mintSecret };
+    const left = this.#remains.get(group);
+    const found = left?.flaw === undefined ? left : left.before;
+    const returnsWith = creates || !durable || found?.standing === undefined ? undefined : found;
+    const keeping = { journal, mintSecret, returnsWith };
     const member = new Member(
       { group, name, self: self.id, admitted, bounds, timing, recordsSends: recordsHistory, creates, ...keeping },
       this,
@@ -418,7 +425,7 @@ export class Process implements ClusterHost, MemberHost {
     // Of a log that is whole, nothing is missing: the group ended before it had begun anything.
     const isMissing = durable && since > 1 && this.#options.log?.isWhole === false;
     const nothing = { group, name, from: 0, checkpoint: undefined, flaw: "its records are missing" };
-    const remains = this.#remains.get(group) ?? (isMissing ? nothing : undefined);
+    const remains = left ?? (isMissing ? nothing : undefined);
     if (creates && (remains !== undefined || this.hasReserve(group))) member.recover(remains);
     if (this.#cluster.status === "blocked") member.setBlocked(true);
     if (this.#closing) member.leave();
@@ -445,7 +452,7 @@ export class Process implements ClusterHost, MemberHost {
 
 /** From where on the cluster and each group need the log. */
 function needsOf({ cluster, groups }: LogMemory): Map<number, number> {
-  const needs = new Map([...groups.values()].map(({ group, from }) => [group, from]));
+  const needs = new Map([...groups.values()].map(({ group, from, before }) => [group, before?.from ?? from]));
   if (cluster.from !== undefined) needs.set(0, cluster.from);
   return needs;
 }

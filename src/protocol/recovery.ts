@@ -1,5 +1,5 @@
 /**
- * Brings a durable group back from the log of one of its keepers (E3): its checkpoint, then all that was delivered since.
+ * Brings back from a node's log what it has of a durable group (E3): its checkpoint, then all that was delivered since.
  * The log is asked for record by record, a bounded number at a time, so a long one neither fills the memory nor blocks the
  * node.
  */
@@ -10,21 +10,28 @@ import type { JournalRecord } from "./journal-records.ts";
 import { Replay, type ReplayEnd, type ReplayHost } from "./replay.ts";
 import type { GroupView } from "./view.ts";
 
+export interface RecoveryHost {
+  /** The application has seen all that is in the log; the last epoch is still open. */
+  replayed(replay: Replay): void;
+  /** It cannot be had from the log. */
+  failed(detail: string): void;
+}
+
 export class Recovery implements ReplayHost {
   readonly #remains: Remains;
   readonly #effects: Effects;
-  readonly #done: (end: ReplayEnd | undefined) => void;
+  readonly #host: RecoveryHost;
   readonly #replay: Replay;
   #phase: "checkpoint" | "loading" | "records" | "over" = "records";
   #next = 0;
 
-  /** `done` is called when the application has seen it all; without an end if the group cannot be had from the log. */
-  constructor(remains: Remains, effects: Effects, done: (end: ReplayEnd | undefined) => void) {
+  /** Beyond `limit`, if there is one, nothing of its epoch counts. */
+  constructor(remains: Remains, effects: Effects, host: RecoveryHost, limit?: ReplayEnd) {
     const { group, checkpoint, from, flaw } = remains;
     this.#remains = remains;
     this.#effects = effects;
-    this.#done = done;
-    this.#replay = new Replay(group, checkpoint?.view ?? 0, this);
+    this.#host = host;
+    this.#replay = new Replay(group, checkpoint?.view ?? 0, this, limit);
     if (flaw !== undefined) {
       this.#fail(flaw);
       return;
@@ -84,23 +91,22 @@ export class Recovery implements ReplayHost {
   }
 
   #recall(from: number): void {
-    this.#effects.perform({ kind: "recall", group: this.#remains.group, from });
+    const { group, to = Number.POSITIVE_INFINITY } = this.#remains;
+    this.#effects.perform({ kind: "recall", group, from, to });
   }
 
   #end(): void {
-    const end = this.#replay.end();
     const detail = this.#phase === "checkpoint" ? "a part of its checkpoint is missing" : this.#replay.flaw;
     if (detail !== undefined) {
       this.#fail(detail);
       return;
     }
     this.#phase = "over";
-    this.#done(end);
+    this.#host.replayed(this.#replay);
   }
 
   #fail(detail: string): void {
     this.#phase = "over";
-    this.#effects.perform({ kind: "unrecoverable", group: this.#remains.group, detail });
-    this.#done(undefined);
+    this.#host.failed(detail);
   }
 }

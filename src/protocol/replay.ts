@@ -4,6 +4,9 @@
  * survivor of a flush does. An epoch ends where its successor says; the last one at the newest cut that this member has
  * acknowledged, because others may have gone on from there, and else with all that is here. As a member acknowledges a cut,
  * or a packet, only when it is on disk, nothing that anybody was told to be safe is missing.
+ *
+ * Where the group has gone on without this member, its records may hold more of the last epoch than those who went on:
+ * beyond their cut they count for nothing, and what its own records lack follows from a donor's.
  */
 import type { Packet } from "../wire/packet.ts";
 import { Effects } from "./effects.ts";
@@ -29,16 +32,21 @@ export class Replay {
   readonly #group: number;
   readonly #since: number;
   readonly #host: ReplayHost;
+  readonly #limit: ReplayEnd | undefined;
   #epoch: Epoch | undefined;
   /** The newest cut of the epoch that was acknowledged. */
   #cut: Row | undefined;
   #flaw: string | undefined;
 
-  /** Of the epochs from view `since` on, with whose beginning the state that is there begins. */
-  constructor(group: number, since: number, host: ReplayHost) {
+  /**
+   * Of the epochs from view `since` on, with whose beginning the state that is there begins. `limit`: an epoch, and the cut
+   * beyond which nothing of it counts.
+   */
+  constructor(group: number, since: number, host: ReplayHost, limit?: ReplayEnd) {
     this.#group = group;
     this.#since = since;
     this.#host = host;
+    this.#limit = limit;
   }
 
   /** What is missing or contradicts itself, if anything does; then nothing may be made of these records. */
@@ -69,9 +77,18 @@ export class Replay {
     return { from, cut: this.#close(this.#cut ?? this.#epoch?.held()) };
   }
 
+  /** The epoch of a view begins that is not replayed: the one before, `from`, has ended at `cut`. */
+  endAt({ from, cut }: ReplayEnd): void {
+    if (this.#flaw !== undefined) return;
+    if (from !== this.#epoch?.number) this.#flaw = `epoch ${from} is missing`;
+    else this.#close(cut);
+  }
+
   #packet(packet: Packet): void {
     const epoch = this.#epoch;
     if (epoch === undefined || packet.group !== this.#group || packet.epoch !== epoch.number) return;
+    const limit = this.#limit;
+    if (limit?.from === epoch.number && packet.seqno >= (limit.cut[packet.sender] ?? 0)) return;
     if (!epoch.restore(packet)) this.#flaw = `epoch ${epoch.number}: a packet is missing before ${packet.seqno}`;
   }
 

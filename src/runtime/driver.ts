@@ -478,7 +478,7 @@ export class Driver implements NetworkSink, GateHost {
         this.#options.log?.truncate(effect.below);
         break;
       case "recall":
-        this.#recall(effect.group, effect.from);
+        this.#recall(effect.group, effect.from, effect.to);
         break;
       case "datagram": {
         const { group, packet, to } = effect;
@@ -523,19 +523,20 @@ export class Driver implements NetworkSink, GateHost {
   }
 
   /** The next records of the log that are about this group. */
-  #recall(group: number, from: number): void {
+  #recall(group: number, from: number, to: number): void {
     const { log } = this.#options;
+    const end = Math.min(to, log?.durable ?? 0);
     const records: JournalRecord[] = [];
     let bytes = 0;
     let next = from;
-    for (const frame of log?.read(from) ?? []) {
+    for (const frame of log?.read(from, end) ?? []) {
       next++;
       bytes += frame.length;
       const record = parseRecord(frame);
       if (record !== undefined && groupOf(record) === group) records.push(record);
       if (bytes >= RECALL_BYTES) break;
     }
-    const isEnd = next >= (log?.durable ?? 0);
+    const isEnd = next >= end;
     // What was intact when the log was opened may not be any more.
     this.#process.recalled(group, records, isEnd ? "end" : next === from ? "damaged" : next);
   }

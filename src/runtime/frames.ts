@@ -28,10 +28,10 @@ export function parseControl(frame: Uint8Array): Message | undefined {
 }
 
 /** What carries users' bytes from one node to another; in a secure group it is sealed. */
-export type SealedMessage = Extract<Message, { readonly kind: "stateChunk" | "answer" }>;
+export type SealedMessage = Extract<Message, { readonly kind: "stateChunk" | "tailChunk" | "answer" }>;
 
 export function isSealedKind(value: Message): value is SealedMessage {
-  return value.kind === "stateChunk" || value.kind === "answer";
+  return value.kind === "stateChunk" || value.kind === "tailChunk" || value.kind === "answer";
 }
 
 /** Bulk must not delay control: what carries users' bytes travels in the bulk lane. */

@@ -341,6 +341,7 @@ export class Counter implements Application {
 
   load(): StateLoader {
     let text = "";
+    this.revisited.length = 0;
     return {
       chunk: (bytes) => {
         text += String.fromCharCode(...bytes);

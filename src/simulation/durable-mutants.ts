@@ -113,8 +113,8 @@ const mutants: readonly Omit<Mutant, "durable">[] = [
     name: "replayed-from-the-start",
     violates: "R2",
     file: "protocol/recovery.js",
-    find: "this.#replay = new Replay(group, checkpoint?.view ?? 0, this);",
-    replace: "this.#replay = new Replay(group, 0, this);\n        remains.from = 0;",
+    find: "this.#replay = new Replay(group, checkpoint?.view ?? 0, this, limit);",
+    replace: "this.#replay = new Replay(group, 0, this, limit);\n        remains.from = 0;",
     why: "What the checkpoint contains is replayed as well.",
   },
   {
@@ -124,6 +124,22 @@ const mutants: readonly Omit<Mutant, "durable">[] = [
     find: "for (let at = from; at < this.#file.bytes; at += BLOCK_BYTES) {",
     replace: "for (let at = from; at === from && at < this.#file.bytes; at += BLOCK_BYTES) {",
     why: "A log ends where it is damaged, and its node goes on as if nothing had followed.",
+  },
+  {
+    name: "beyond-the-survivors-cut",
+    violates: "ST1",
+    file: "protocol/replay.js",
+    find: "if (limit?.from === epoch.number && packet.seqno >= (limit.cut[packet.sender] ?? 0))\n            return;",
+    replace: "",
+    why: "Who comes back replays what it alone held of the epoch in which it fell out.",
+  },
+  {
+    name: "gate-after-tail",
+    violates: "R2",
+    file: "protocol/membership/entrance.js",
+    find: "this.#drop();\n        this.#tail?.end();\n        this.#tail = undefined;",
+    replace: "this.#tail?.end();\n        this.#tail = undefined;",
+    why: "What was kept back for one transfer is delivered on top of the next, which contains it.",
   },
   {
     name: "log-cut-for-one",

@@ -142,7 +142,7 @@ export const membershipMutants: readonly Mutant[] = [
     name: "loading-again",
     violates: "M5",
     file: "protocol/membership/entrance.js",
-    find: "this.#gate !== undefined && since !== this.#loading?.since)",
+    find: "this.#gate !== undefined && since !== this.#since)",
     replace: "this.#gate !== undefined)",
     why: "A joiner begins again at every view to load a state that its donor has begun to send, and never has all of it.",
   },

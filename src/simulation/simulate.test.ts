@@ -1,6 +1,7 @@
 /** Seeds: whole clusters under traffic and faults, judged by every checker. `coterie simulate` runs many more of them. */
 import { describe, expect, test } from "vitest";
 import { Random } from "../base/random.ts";
+import type { HistoryEvent } from "../protocol/history.ts";
 import { isQuorum } from "../protocol/view.ts";
 import { check } from "./axioms/index.ts";
 import { FAULT_KINDS, Faults } from "./faults.ts";
@@ -16,12 +17,22 @@ function faultsOf({ seed, violations }: SimulationResult): string[] {
 describe("seeds on disks that fail", () => {
   test.each([1, 2, 3])("keep every promise: the %i. ten", (tens) => {
     let recoveries = 0;
+    let returns = 0;
     for (let seed = tens * 10 - 9; seed <= tens * 10; seed++) {
       const result = simulate({ seed, durable: true, durationMs: 8000 });
       expect(faultsOf(result)).toEqual([]);
-      recoveries += result.history.filter(({ kind }) => kind === "recover").length;
+      for (const [at, event] of result.history.entries()) {
+        if (event.kind !== "recover") continue;
+        recoveries++;
+        // A keeper brings the group back alone; who has others with it got from them only what it lacked.
+        const isHere = (other: HistoryEvent): boolean =>
+          other.kind === "install" && other.node === event.node && other.group === event.group;
+        const first = result.history.slice(0, at).findLast(isHere) ?? result.history.slice(at).find(isHere);
+        if (first?.kind === "install" && first.members.length > 1) returns++;
+      }
     }
     expect(recoveries).toBeGreaterThan(5);
+    expect(returns).toBeGreaterThan(2);
   });
 
   test.each([1095, 1470, 1959])("who leaves while its disk writes takes no step afterwards: seed %i", (seed) => {

@@ -13,19 +13,27 @@ export class Checkpoint {
   readonly #chunksMax: number;
   readonly #journal: GroupJournal;
   readonly #effects: Effects;
+  readonly #onDisk: () => void;
   readonly since: number;
   #waiting = 0;
   #pulling = false;
   #ended = false;
 
-  constructor(group: number, self: NodeId, since: number, chunksMax: number, journal: GroupJournal, effects: Effects) {
+  /** The journal has begun it; `onDisk` is called when all of it is there. */
+  constructor(
+    { group, self, journal }: { readonly group: number; readonly self: NodeId; readonly journal: GroupJournal },
+    since: number,
+    chunksMax: number,
+    effects: Effects,
+    onDisk: () => void,
+  ) {
     this.#group = group;
     this.#self = self;
     this.since = since;
     this.#chunksMax = chunksMax;
     this.#journal = journal;
     this.#effects = effects;
-    journal.beginCheckpoint(since);
+    this.#onDisk = onDisk;
     effects.perform({ kind: "capture", group, joiner: self, since });
     this.#pull();
   }
@@ -42,6 +50,7 @@ export class Checkpoint {
     this.#journal.checkpoint(bytes ?? new Uint8Array(0), bytes === undefined, () => {
       this.#waiting--;
       this.#pull();
+      if (bytes === undefined) this.#onDisk();
     });
     if (bytes === undefined) this.end();
     else this.#pull();

@@ -276,9 +276,9 @@ export class Directory {
       case "refuse":
         return command.names.map((name) => ({ code: "refused", name }));
       case "renew": {
-        // The same members flush to another epoch, at whose start all of them are.
+        // The same members flush to another epoch, at whose start all of them are. Who joins asks when its transfer went astray.
         const group = this.#groups.get(command.group);
-        if (group?.status === "live" && group.number === command.target && group.synced.includes(node)) {
+        if (group?.status === "live" && group.number === command.target && group.members.includes(node)) {
           group.slow = [];
           group.number++;
         }

@@ -27,6 +27,8 @@ class Host implements FlushHost {
   blocked = false;
   readonly journal = VOLATILE;
   transfers: readonly Transfer[] = [];
+  readonly standing = undefined;
+  readonly astray = false;
   known = 0;
   /** What was delivered in each epoch, and the steps taken. */
   readonly delivered = new Map<number, Delivery[]>();
@@ -342,7 +344,9 @@ describe("its rules", () => {
     host.packet(c, packetOf(FIFO, 2, 0));
     host.learn(second);
     expect(host.epoch?.frozen).toBe(true);
-    expect(take("report")).toMatchObject([{ target: 2, epoch: 1, row: [0, 0, 1], seen: undefined, admitted: 1 }]);
+    expect(take("report")).toMatchObject([
+      { target: 2, epoch: 1, row: [0, 0, 1], seen: undefined, standing: undefined, astray: false, admitted: 1 },
+    ]);
   });
 
   test("C3: a member holds when it has fetched what it lacks, and installs nothing before", () => {
@@ -368,9 +372,9 @@ describe("its rules", () => {
     const four: GroupView = { number: 2, members: [a, b, c], synced: [a, b, c], lacking: [] };
     host.learn(four);
     const report = { kind: "report", group: 1, directoryIndex: 2, target: 2, admitted: 1, epoch: 1 } as const;
-    host.receive(b, { ...report, row: [0, 0, 0], seen: undefined });
+    host.receive(b, { ...report, row: [0, 0, 0], seen: undefined, standing: undefined, astray: false });
     expect(take("cut")).toEqual([]);
-    host.receive(c, { ...report, row: [0, 0, 0], seen: undefined });
+    host.receive(c, { ...report, row: [0, 0, 0], seen: undefined, standing: undefined, astray: false });
     expect(take("cut")).toHaveLength(1);
     host.receive(b, { kind: "hold", group: 1, directoryIndex: 2, target: 2, from: 9 });
     host.receive(b, { kind: "hold", group: 1, directoryIndex: 2, target: 2, from: 1 });
@@ -390,7 +394,7 @@ describe("its rules", () => {
     host.learn({ number: 3, members: [b, c], synced: [b, c], lacking: [] });
     const report = { kind: "report", group: 1, directoryIndex: 3, target: 3, admitted: 1, epoch: 1 } as const;
     // c has more of a's packets than the cut: they were not in it, and will not be delivered.
-    host.receive(c, { ...report, row: [1, 0, 0], seen: undefined });
+    host.receive(c, { ...report, row: [1, 0, 0], seen: undefined, standing: undefined, astray: false });
     expect(host.steps.map(({ to }) => to.number)).toEqual([2]);
     expect(host.epoch?.frozen).toBe(true);
     expect(host.epoch?.number).toBe(2);
@@ -414,7 +418,13 @@ describe("its rules", () => {
     host.learn({ number: 4, members: [b, c], synced: [b, c], lacking: [] });
     take("report");
     const report = { kind: "report", group: 1, directoryIndex: 3, target: 4, admitted: 1, epoch: 1 } as const;
-    host.receive(c, { ...report, row: [0, 0, 0], seen: { ballot: 3, step: newer } });
+    host.receive(c, {
+      ...report,
+      row: [0, 0, 0],
+      seen: { ballot: 3, step: newer },
+      standing: undefined,
+      astray: false,
+    });
     const [cut] = take("cut");
     expect(cut?.kind === "cut" && cut.step.view.number).toBe(3);
   });
@@ -451,13 +461,30 @@ describe("its rules", () => {
     host.learn({ number: 2, members, synced: [a, b, c], lacking: [] });
     const report = { kind: "report", group: 1, directoryIndex: 2, target: 2 } as const;
     for (const from of [b, c])
-      host.receive(from, { ...report, admitted: 1, epoch: 1, row: [0, 0, 0], seen: undefined });
-    for (const from of [d, e]) host.receive(from, { ...report, admitted: 2, epoch: 0, row: [], seen: undefined });
+      host.receive(from, {
+        ...report,
+        admitted: 1,
+        epoch: 1,
+        row: [0, 0, 0],
+        seen: undefined,
+        standing: undefined,
+        astray: false,
+      });
+    for (const from of [d, e])
+      host.receive(from, {
+        ...report,
+        admitted: 2,
+        epoch: 0,
+        row: [],
+        seen: undefined,
+        standing: undefined,
+        astray: false,
+      });
     const [cut] = take("cut");
     const transfers = cut?.kind === "cut" ? cut.step.transfers : [];
     expect(transfers).toEqual([
-      { joiner: d, donor: a, since: 2 },
-      { joiner: e, donor: b, since: 2 },
+      { joiner: d, donor: a, since: 2, standing: undefined },
+      { joiner: e, donor: b, since: 2, standing: undefined },
     ]);
     for (const from of [b, c, d, e]) {
       host.receive(from, { kind: "hold", group: 1, directoryIndex: 2, target: 2, from: 1 });
@@ -472,12 +499,14 @@ describe("its rules", () => {
         epoch: 2,
         row: [0, 0, 0, 0, 0],
         seen: undefined,
+        standing: undefined,
+        astray: false,
       });
     }
     const [next] = take("cut");
     expect(next?.kind === "cut" ? next.step.transfers : []).toEqual([
-      { joiner: d, donor: a, since: 2 },
-      { joiner: e, donor: c, since: 3 },
+      { joiner: d, donor: a, since: 2, standing: undefined },
+      { joiner: e, donor: c, since: 3, standing: undefined },
     ]);
   });
 });

@@ -15,7 +15,7 @@
 import type { Effects } from "../effects.ts";
 import type { Epoch } from "../epoch.ts";
 import type { Records } from "../journal.ts";
-import type { Message, Row, SeenStep, Step, Transfer } from "../messages.ts";
+import type { Message, Row, SeenStep, Standing, Step, Transfer } from "../messages.ts";
 import type { GroupView, NodeId } from "../view.ts";
 
 /** What a flush asks of the member it belongs to. */
@@ -32,6 +32,10 @@ export interface FlushHost {
   readonly blocked: boolean;
   /** The transfers that go on in the epoch that is installed. */
   readonly transfers: readonly Transfer[];
+  /** Where this joiner stands by what is on its disk; undefined if it needs the whole state. */
+  readonly standing: Standing | undefined;
+  /** The transfer to this joiner has come to nothing: it needs another. */
+  readonly astray: boolean;
   /** What a member says that it holds is there first (E1). */
   readonly journal: Records;
   directoryIndex(): number;
@@ -135,6 +139,8 @@ export class Flush {
       epoch: epoch?.number ?? 0,
       row: epoch?.held() ?? [],
       seen: this.#seen,
+      standing: this.#host.standing,
+      astray: this.#host.astray,
     });
   }
 
@@ -205,14 +211,15 @@ export class Flush {
     const donors = target.synced.filter((member) => target.members.includes(member) && isDonor(member));
     for (const [rank, joiner] of target.members.entries()) {
       if (target.synced.includes(joiner)) continue;
-      const admitted = this.#reports.get(joiner)?.admitted ?? 0;
+      const { admitted = 0, standing, astray } = this.#reports.get(joiner) ?? {};
       const kept = this.#host.transfers.find(
-        (transfer) => transfer.joiner === joiner && transfer.since >= admitted && donors.includes(transfer.donor),
+        ({ joiner: to, donor, since }) =>
+          to === joiner && since >= admitted && donors.includes(donor) && astray !== true,
       );
       // A donor that has not entered an epoch yet is the creator: it has the state from the start of its first view.
       const donor = donors[rank % donors.length] ?? target.synced[0];
       if (kept !== undefined) transfers.push(kept);
-      else if (donor !== undefined) transfers.push({ joiner, donor, since: target.number });
+      else if (donor !== undefined) transfers.push({ joiner, donor, since: target.number, standing });
     }
     return transfers;
   }

@@ -64,7 +64,7 @@ export class Donation {
   }
 }
 
-/** The joiner's side: the chunks of one donor's state, in order. In a durable group they are its first checkpoint. */
+/** The joiner's side: the chunks of one donor's state, in order. In a durable group they are the checkpoint that it has begun. */
 export class Loading {
   readonly donor: NodeId;
   readonly since: number;
@@ -79,7 +79,6 @@ export class Loading {
     this.since = since;
     this.#journal = journal;
     this.#effects = effects;
-    journal.beginCheckpoint(since);
     effects.perform({ kind: "load", group, since });
   }
 
