@@ -26,7 +26,7 @@ export function packetOf(flavour: number, sender: number, seqno: number, text = 
 
 /** The text of a packet that `packetOf` has made. */
 export function textOf(packet: Packet): string {
-  return String.fromCharCode(...packet.bytes.subarray(40, packet.bodyEnd));
+  return new TextDecoder("latin1").decode(packet.bytes.subarray(40, packet.bodyEnd));
 }
 
 export function effectsOf<K extends Effect["kind"]>(
