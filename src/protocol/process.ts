@@ -413,7 +413,9 @@ export class Process implements ClusterHost, MemberHost {
     const mintSecret = this.#secure.has(name) ? this.#options.mintSecret : undefined;
     const left = this.#remains.get(group);
     const found = left?.flaw === undefined ? left : left.before;
-    const returnsWith = creates || !durable || found?.standing === undefined ? undefined : found;
+    // What this membership writes is not of what was before it.
+    const returnsWith =
+      creates || !durable || found?.standing === undefined ? undefined : { to: journal.next, ...found };
     const keeping = { journal, mintSecret, returnsWith };
     const member = new Member(
       { group, name, self: self.id, admitted, bounds, timing, recordsSends: recordsHistory, creates, ...keeping },

@@ -2,7 +2,7 @@
  * Durable groups of real processes: what was safe, or flushed, is there after all of them were killed, once, and nothing is
  * acknowledged that is not.
  */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
@@ -12,6 +12,9 @@ import { areNames, Trial } from "./trial.ts";
 
 const NAMES = ["ann", "bob", "cy"] as const;
 const GROUP = "durable";
+/** A state of 20 MB. */
+const VALUES = 320;
+const VALUE_BYTES = 64 * 1024;
 /** The counts of each process in the state, by place. */
 const SLOTS = new Map<string, number>(NAMES.map((name, slot) => [name, slot]));
 
@@ -68,6 +71,11 @@ async function together(processes: readonly MemberProcess[]): Promise<void> {
 function isLive(each: MemberProcess, members: readonly string[]): boolean {
   const started = each.history().findLast((event) => event.kind === "start");
   return started !== undefined && members.includes(started.node);
+}
+
+/** What a process has written so far, to sockets and files, in bytes. */
+function written({ pid }: MemberProcess): number {
+  return Number(/^wchar: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, "utf8"))?.[1]);
 }
 
 async function killAll(processes: readonly MemberProcess[]): Promise<void> {
@@ -148,6 +156,39 @@ it("a member that comes back alone gets what it has missed, and its disk then br
   // The cluster has a quorum with any two of them; the group comes from whichever joins first.
   const two = await begin(["bob", "cy"]);
   expect(countsOf(await trial.settle(two, GROUP))).toEqual(expected);
+  trial.judge({ quiescent: true });
+});
+
+it("a member that comes back with a large state on its disk gets only what it lacks", async () => {
+  const [ann, bob, cy] = (await begin(NAMES)) as [MemberProcess, MemberProcess, MemberProcess];
+  const large = "x".repeat(VALUE_BYTES);
+  const fill = (each: MemberProcess, from: number, to: number): Promise<unknown> =>
+    Promise.all(
+      Array.from({ length: to - from }, (_, index) =>
+        each.call("send", GROUP, "safeSend", "set", `key ${from + index}`, large),
+      ),
+    );
+  await fill(ann, 0, VALUES);
+  await bob.kill();
+  await together([ann, cy]);
+  await fill(cy, VALUES, VALUES + 2);
+  const before = written(ann) + written(cy);
+  const again = await launch("bob");
+  await together([ann, again, cy]);
+  await again.call("flush", GROUP);
+  expect(written(ann) + written(cy) - before).toBeLessThan((VALUES * VALUE_BYTES) / 10);
+  await trial.settle([ann, again, cy], GROUP);
+  const { values } = await again.call<{ values: Map<string, string> }>("read", GROUP);
+  expect(values.size).toBe(VALUES + 2);
+  await killAll([ann, again, cy]);
+
+  // Whichever of them brings the group back, nothing is lacking.
+  const two = await begin(["bob", "cy"]);
+  await trial.settle(two, GROUP);
+  for (const each of two) {
+    const { values } = await each.call<{ values: Map<string, string> }>("read", GROUP);
+    expect(values.size).toBe(VALUES + 2);
+  }
   trial.judge({ quiescent: true });
 });
 
