@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { CuttingProxy, frameNumber, isIntact, linkUp, numberedFrame, type TestNode } from "../../../test/tcp-kit.ts";
 import { nodesOfTests } from "../../../test/tcp-nodes.ts";
+import { ListenError } from "./address.ts";
 import { DATAGRAM_BYTES_MAX, type Envelope, envelopeFor, numberBody, openEnvelope } from "./envelope.ts";
 import type { TcpOptions } from "./network.ts";
 
@@ -21,6 +22,17 @@ async function socketAt(port = 0): Promise<Socket> {
   await new Promise<void>((resolve) => socket.bind(port, "127.0.0.1", resolve));
   closers.push(() => socket.close());
   return socket;
+}
+
+/** A node at whose port somebody else has the datagrams; streams may be somebody else's, too, at the first port or two. */
+async function nodeWithoutSocket(id: string): Promise<TestNode> {
+  const taken = await socketAt();
+  try {
+    return await node(id, { port: taken.address().port });
+  } catch (error) {
+    if (!(error instanceof ListenError)) throw error;
+    return nodeWithoutSocket(id);
+  }
 }
 
 /** Sends frames until one has left as a datagram; returns how many were sent. */
@@ -53,8 +65,7 @@ describe("datagrams", () => {
   });
 
   it("are not used where a side has none: its port is taken", async () => {
-    const taken = await socketAt();
-    const other = await node("b#1", { port: taken.address().port });
+    const other = await nodeWithoutSocket("b#1");
     const one = await node("a#1");
     expect([one.network.features, other.network.features]).toEqual([1, 0]);
     await linkUp(one, other);
