@@ -37,6 +37,7 @@ export interface ClusterOptions {
   readonly recordsHistory: boolean;
   /** How joins of groups with a key are checked. */
   readonly verify: Verify;
+  /** Whether this node's directory requests are sent to itself when it leads; else they are ordered at once. */
   readonly asksItself?: boolean;
   readonly journal: Journal;
   /** What this node's disk remembers of the cluster; undefined without one. */

@@ -533,13 +533,19 @@ describe("a durable group that one of its keepers cannot bring back", () => {
   };
   const groups = [{ name: "g", digest: "d", durable: true, operations: [], proof: undefined }];
 
-  test("is left to the others, and to nobody who was none", () => {
+  /** The group of `a` and `b`, who both had its state and are gone. */
+  const lostToBoth = (): Directory => {
     numbers.clear();
     const directory = new Directory();
     run(directory, a, { kind: "join", groups });
     run(directory, b, { kind: "join", groups });
     run(directory, b, { kind: "synced", group: 1, target: 2 });
     directory.clusterInstalled(new Set([c]));
+    return directory;
+  };
+
+  test("is left to the others, and to nobody who was none", () => {
+    const directory = lostToBoth();
     expect(directory.named("g")?.keepers.map(({ disk }) => disk)).toEqual(["1", "2"]);
     numbers.clear();
     expect(run(directory, c, { kind: "join", groups })).toMatchObject([{ code: "group-awaited" }]);
@@ -555,12 +561,7 @@ describe("a durable group that one of its keepers cannot bring back", () => {
 
   test("that dies before it has said that it has the state is one of several, and afterwards the only one", () => {
     for (const isTold of [false, true]) {
-      numbers.clear();
-      const directory = new Directory();
-      run(directory, a, { kind: "join", groups });
-      run(directory, b, { kind: "join", groups });
-      run(directory, b, { kind: "synced", group: 1, target: 2 });
-      directory.clusterInstalled(new Set([c]));
+      const directory = lostToBoth();
       numbers.clear();
       run(directory, a, { kind: "join", groups });
       run(directory, c, { kind: "join", groups });
