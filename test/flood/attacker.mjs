@@ -3,13 +3,15 @@
 //
 //     node attacker.mjs OPTIONS      { ports, connections, perSecond, addresses }, as JSON
 //
-// It is told `stop`, and answers with what it has done.
+// It tells now and then how many it has at once: those that are being made, those that wait in the system, and those that
+// the nodes have. It is told `stop`, and answers with what it has done.
 import { connect, createServer } from "node:net";
 import { connect as connectTls } from "node:tls";
 
 const { ports, connections, perSecond, addresses } = JSON.parse(process.argv[2] ?? "{}");
 const TICK_MS = 10;
 const DRIP_MS = 500;
+const TELL_MS = 50;
 
 /** The first thing that a TLS client says, whole and good. */
 const clientHello = await new Promise((resolve) => {
@@ -41,7 +43,6 @@ const MANNERS = [
 const open = new Set();
 const dripping = new Set();
 let opened = 0;
-let mostOpen = 0;
 let isOver = false;
 
 function one() {
@@ -51,7 +52,6 @@ function one() {
   opened++;
   const socket = connect({ port, host: "127.0.0.1", localAddress });
   open.add(socket);
-  mostOpen = Math.max(mostOpen, open.size);
   socket.on("connect", () => {
     socket.write(manner.says);
     if (manner.drips) dripping.add(socket);
@@ -76,10 +76,12 @@ setInterval(() => {
   for (const socket of dripping) socket.write(Buffer.of(1));
 }, DRIP_MS);
 
+setInterval(() => process.send({ open: open.size }), TELL_MS);
+
 process.on("message", () => {
   isOver = true;
   for (const socket of open) socket.destroy();
-  process.send({ opened, mostOpen });
+  process.send({ opened });
 });
 process.on("disconnect", () => process.exit());
 process.send("ready");

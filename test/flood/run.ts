@@ -1,5 +1,5 @@
 /**
- *     npm run flood -- [--connections N] [--per-second N] [--seconds S] [--json]
+ *     npm run flood -- [--connections N] [--per-second N] [--seconds S] [--certificates] [--json]
  *
  * Three processes in a group, over TLS, send as fast as they can; then an attacker without the key floods their ports with
  * connections that never end their handshake, from many addresses. What is measured: what the group delivers in the flood,
@@ -17,8 +17,9 @@ async function main(): Promise<number> {
   const { values } = parseArgs({
     options: {
       connections: { type: "string", default: "10000" },
-      "per-second": { type: "string", default: "2000" },
+      "per-second": { type: "string", default: "20000" },
       seconds: { type: "string", default: "10" },
+      certificates: { type: "boolean", default: false },
       json: { type: "boolean", default: false },
     },
   });
@@ -28,7 +29,12 @@ async function main(): Promise<number> {
     console.error("--connections, --per-second and --seconds are numbers above 0");
     return EXIT.usage;
   }
-  const flooded: Flooded = await flood({ connections, perSecond, seconds });
+  const flooded: Flooded = await flood({
+    connections,
+    perSecond,
+    seconds,
+    credentials: values.certificates ? "certificates" : "key",
+  });
   const isRight = flooded.ratio >= RATIO_MIN && flooded.problems.length === 0;
   if (values.json) console.log(JSON.stringify({ ok: isRight, must: RATIO_MIN, ...flooded }));
   else for (const [name, value] of Object.entries(flooded)) console.log(`  ${name.padEnd(22)}${JSON.stringify(value)}`);
