@@ -53,22 +53,14 @@ const LOCK_NAME = /^lock-[0-9a-f]{8}$/;
 
 export class DataDirectory {
   readonly path: string;
-  /** Its records are in clear to those who have the key. */
-  readonly log: RecordLog;
-  /** Whether nothing that is recorded can be read on the disk without a key. */
-  readonly isSealed: boolean;
   readonly #storage: Storage;
   readonly #lock: Lock;
+  #sealed: SealedLog | undefined;
   #keys: readonly Uint8Array[];
   #user: DataUser | undefined;
   #waiting: (() => void) | undefined;
 
-  private constructor(
-    path: string,
-    lock: Lock,
-    stored: Uint8Array | undefined,
-    { id = freshId(), keys = [] }: DataDirectoryOptions,
-  ) {
+  private constructor(path: string, lock: Lock, { id = freshId(), keys = [] }: DataDirectoryOptions) {
     this.path = path;
     this.#lock = lock;
     this.#keys = keys;
@@ -85,15 +77,6 @@ export class DataDirectory {
       },
       damaged: ({ from, to }) => this.#user?.diskChanged("damaged", `records ${from} to ${to - 1}`),
     });
-    const { log } = this.#storage;
-    try {
-      const dataKey = stored ?? firstKey(path, log, keys);
-      this.isSealed = dataKey !== undefined;
-      this.log = dataKey === undefined ? log : new SealedLog(log, new RecordSeal(dataKey, randomBytes(SALT_BYTES)));
-    } catch (problem) {
-      this.#storage.close();
-      throw problem;
-    }
   }
 
   /**
@@ -112,13 +95,27 @@ export class DataDirectory {
   static async openAsItIs(path: string, options: DataDirectoryOptions = {}): Promise<DataDirectory> {
     const real = realPath(path);
     const lock = await takeLock(real);
+    let directory: DataDirectory | undefined;
     try {
-      return new DataDirectory(real, lock, storedKey(real, options.keys ?? []), options);
+      const stored = storedKey(real, options.keys ?? []);
+      directory = new DataDirectory(real, lock, options);
+      directory.#open(stored);
+      return directory;
     } catch (cause) {
-      await lock.release();
+      await (directory?.close() ?? lock.release());
       if (cause instanceof DataDirectoryError) throw cause;
       throw new DataDirectoryError("unusable", `${real} cannot be read`, { cause });
     }
+  }
+
+  /** Its records are in clear to those who have the key. */
+  get log(): RecordLog {
+    return this.#sealed ?? this.#storage.log;
+  }
+
+  /** Whether nothing that is recorded can be read on the disk without a key. */
+  get isSealed(): boolean {
+    return this.#sealed !== undefined;
   }
 
   /** Whether anything was ever recorded here. */
@@ -164,15 +161,25 @@ export class DataDirectory {
     }
   }
 
-  /** Who is told from now on. */
+  /** Who is told from now on; at once, if the disk is not well. */
   serve(user: DataUser): void {
     this.#user = user;
+    const { condition, detail } = this.report();
+    if (condition !== "ok") user.diskChanged(condition, detail);
   }
 
+  /** The lock is held until nothing is on its way to the disk: who opens the directory next finds it at rest. */
   async close(): Promise<void> {
     this.#user = undefined;
-    this.#storage.close();
+    await this.#storage.close();
     await this.#lock.release();
+  }
+
+  /** With the key that was stored in it, if there is one. */
+  #open(stored: Uint8Array | undefined): void {
+    const { log } = this.#storage;
+    const dataKey = stored ?? firstKey(this.path, log, this.#keys);
+    if (dataKey !== undefined) this.#sealed = new SealedLog(log, new RecordSeal(dataKey, randomBytes(SALT_BYTES)));
   }
 
   #wake(): void {

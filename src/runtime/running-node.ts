@@ -33,6 +33,13 @@ export interface RunningNodeOptions {
   /** Begins the next incarnation. */
   readonly incarnate: (listener: IncarnationListener) => Promise<Embodiment>;
   readonly noticed: (what: string, detail: Readonly<Record<string, unknown>>) => void;
+  /** Gives back what all its incarnations ran on, once the last one has ended. Default: nothing. */
+  readonly release?: () => Promise<void>;
+}
+
+/** The node has ended before it was in a cluster, as when its disk fails. */
+export class EndedError extends Error {
+  override readonly name = "EndedError";
 }
 
 /** Why a join came to nothing, other than by the directory's word. */
@@ -170,7 +177,21 @@ export class RunningNode {
       await left;
     }
     await incarnation?.end();
+    await this.#release();
     if (this.#status !== "closed") this.#setStatus("closed", "closed");
+  }
+
+  /** A disk may never answer; who closes the node does not wait for it for ever. */
+  async #release(): Promise<void> {
+    const { release, failureTimeoutMs } = this.#options;
+    if (release === undefined) return;
+    await new Promise<void>((resolve) => {
+      const cancel = this.after(failureTimeoutMs * 3, resolve);
+      void release().then(() => {
+        cancel();
+        resolve();
+      });
+    });
   }
 
   async #open(): Promise<void> {
@@ -185,6 +206,7 @@ export class RunningNode {
   #statusChanged(status: ClusterStatus, detail: string): void {
     this.#setStatus(status, detail);
     if (status === "primary") this.#entered?.resolve();
+    if (status === "closed") this.#entered?.reject(new EndedError(detail));
     if (status !== "excluded") return;
     for (const join of [...this.#joins]) {
       this.#joins.delete(join);

@@ -121,10 +121,10 @@ describe("a log", () => {
       log.flush();
       bench.settle();
     }
-    bench.disk.remove("segment-000003.log");
+    bench.disk.remove("segment-000003.log", () => {});
     const [damage] = bench.open().damage;
     expect(damage?.to).toBeGreaterThan(damage?.from ?? 0);
-    bench.disk.remove("segment-000001.log");
+    bench.disk.remove("segment-000001.log", () => {});
     expect(bench.open().damage[0]).toMatchObject({ from: 0 });
   });
 

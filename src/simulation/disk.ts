@@ -74,8 +74,9 @@ export class SimulatedDisk implements Disk {
     });
   }
 
-  remove(name: string): void {
+  remove(name: string, done: () => void): void {
     this.#files.delete(name);
+    this.#later(0, done);
   }
 
   /** The machine loses power: of what was under way any blocks may be on disk, and nothing is answered any more. */

@@ -28,8 +28,8 @@ export const logMutants: readonly Mutant<LogPromise>[] = [
     name: "goes-on-after-failure",
     violates: "kept",
     file: LOG,
-    find: 'this.#setStatus("failed", problem.detail);\n            if (this.#isClosed)',
-    replace: "this.#durable += count;\n            if (this.#isClosed)",
+    find: 'this.#setStatus("failed", problem.detail);\n            this.#closeFiles();',
+    replace: "this.#durable += count;\n            this.#closeFiles();",
     why: "A failed write is skipped, and the next is acknowledged: recovery finds a gap, or the end.",
   },
   {

@@ -66,8 +66,8 @@ export class Folder implements Disk {
     });
   }
 
-  remove(name: string): void {
-    unlink(join(this.#path, name), () => {});
+  remove(name: string, done: () => void): void {
+    unlink(join(this.#path, name), () => done());
   }
 
   /** The name of a new file is on disk once its folder is. */

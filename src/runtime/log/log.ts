@@ -64,6 +64,7 @@ export class Log {
   #waitingBytes = 0;
   #isWriting = false;
   #isMaking = false;
+  #removals = 0;
   /** Reads and writes of old batches that are under way: until they are over no segment is used again. */
   #visits = 0;
   #next: number;
@@ -74,7 +75,8 @@ export class Log {
   #floor: number;
   #durableFloor: number;
   #status: LogStatus = "ok";
-  #isClosed = false;
+  /** Who waits until nothing is under way any more; undefined while the log is open. */
+  #closed: (() => void) | undefined;
   #wasHeldBack = false;
   /** The position at which scrubbing goes on. */
   #scrubAt = 0;
@@ -176,7 +178,7 @@ export class Log {
         segment.add({ at: segment.end, bodyBytes, number: head.number, first: head.first, count });
         this.#written(batch, floor);
       } else this.#setStatus("failed", problem.detail);
-      if (this.#isClosed) this.#closeFiles();
+      this.#closeFiles();
     });
   }
 
@@ -239,7 +241,7 @@ export class Log {
           this.#damage = this.#damage.filter((each) => each !== damage);
         }
         done(problem);
-        if (this.#isClosed) this.#closeFiles();
+        this.#closeFiles();
       },
     );
   }
@@ -251,7 +253,7 @@ export class Log {
   scrub(done: (bytes: number) => void): void {
     const segment = this.#segments.find(({ next }) => this.#scrubAt < next);
     const placed = segment?.batches.find(({ first, count }) => this.#scrubAt < first + count);
-    if (segment === undefined || placed === undefined || this.#isClosed) {
+    if (segment === undefined || placed === undefined || this.#closed !== undefined) {
       this.#scrubAt = this.#floor;
       done(0);
       return;
@@ -263,22 +265,28 @@ export class Log {
       this.#visits--;
       if (!isBatch(bytes, placed.number, placed.bodyBytes)) this.#lost(segment, placed);
       done(bytes.length);
-      if (this.#isClosed) this.#closeFiles();
+      this.#closeFiles();
     });
   }
 
-  /** What waits is not written any more; a write that is under way is not acknowledged. */
-  close(): void {
+  /**
+   * What waits is not written any more; a write that is under way is not acknowledged. Once `done` is called, nothing is
+   * under way, so that another log may be opened in the same place.
+   */
+  close(done: () => void = () => {}): void {
     this.#status = "failed";
-    this.#isClosed = true;
+    this.#closed = done;
     this.#closeFiles();
   }
 
-  /** A file is not closed while it is in use: its number could be that of another by then. */
+  /** After `close`; but a file is not closed while it is in use: its number could be that of another by then. */
   #closeFiles(): void {
-    if (this.#isWriting || this.#visits > 0) return;
+    const closed = this.#closed;
+    const isBusy = this.#isWriting || this.#isMaking || this.#visits > 0 || this.#removals > 0;
+    if (closed === undefined || isBusy) return;
     for (const { file } of this.#segments.splice(0)) file.close();
     for (const file of this.#spares.splice(0)) file.close();
+    closed();
   }
 
   /** Whether the last segment has room for a batch of so many bytes; a spare becomes the last one if need be. */
@@ -301,7 +309,11 @@ export class Log {
 
   #discard(file: DiskFile): void {
     file.close();
-    this.#disk.remove(file.name);
+    this.#removals++;
+    this.#disk.remove(file.name, () => {
+      this.#removals--;
+      this.#closeFiles();
+    });
   }
 
   /** Makes a spare of at least so many bytes, if there is none. */
@@ -311,6 +323,7 @@ export class Log {
     this.#isMaking = true;
     this.#disk.create(name, Math.max(bytes, this.#options.segmentBytes), (problem) => {
       this.#isMaking = false;
+      this.#closeFiles();
       if (this.#status === "failed") return;
       if (problem === undefined) {
         this.#nextFile++;

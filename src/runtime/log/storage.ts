@@ -97,10 +97,10 @@ export class Storage {
     };
   }
 
-  /** What waits is not written any more. */
-  close(): void {
+  /** What waits is not written any more; resolves when nothing is under way. */
+  close(): Promise<void> {
     this.#cancelBeat();
-    this.log.close();
+    return new Promise((resolve) => this.log.close(resolve));
   }
 
   #beat = (): void => {
