@@ -32,6 +32,7 @@ export type {
 export type { Optimistic, Plain, Stable } from "./group/guarantee.ts";
 export type { NodeKeys } from "./group/key-ring.ts";
 export type { Cluster, JoinAllOptions, JoinOptions, Node } from "./group/node.ts";
+export { type OpenOperations, openOperations, requireOpen } from "./group/openness.ts";
 export type {
   NullReply,
   Position,

@@ -41,6 +41,11 @@ test.each([
   ["checkpoint.load", { ...good, checkpoint: { save: String } }],
   ["checkpoint.everyUpdates", { ...good, checkpoint: { save: String, load: String, everyUpdates: 5 } }],
   ["durable", { ...good, durable: "yes" }],
+  ["open", { ...good, open: true }],
+  ["open.update", { ...good, open: { update: { add: true } } }],
+  ["open.updates", { ...good, open: { updates: "add" } }],
+  ["open.updates", { ...good, open: { updates: { get: true } } }],
+  ["open.queries.get", { ...good, open: { queries: { get: "yes" } } }],
 ])("a wrong `%s` is refused at once and named", (field, description) => {
   const error = refusal(description);
   expect(error.code).toBe("invalid-option");

@@ -52,6 +52,14 @@ export interface GroupDescription<S, U extends Handlers<UpdateContext<S>>, Q ext
    * synchronous. What it outputs is sent.
    */
   readonly schema?: NoInfer<ArgumentsSchemas<Given<U>> & ArgumentsSchemas<Given<Q>>>;
+  /**
+   * The operations that may be done for clients that are no members: `{ updates: { name: true } }`; default: none. `requireOpen` is for the
+   * program that does them. Not a part of the digest: each member goes by its own definition.
+   */
+  readonly open?: NoInfer<{
+    readonly updates?: { readonly [K in keyof Given<U>]?: true };
+    readonly queries?: { readonly [K in keyof Given<Q>]?: true };
+  }>;
   /** Called for every view, in the order of deliveries, and at the same point of it at every member. */
   readonly onView?: (context: ViewContext<S>) => void;
   /** The group goes on without this member. */
@@ -114,6 +122,8 @@ export interface Operation {
   /** Whether the handler keeps nothing of the bytes that it is given. */
   readonly borrows: boolean;
   readonly schema: StandardSchemaV1 | undefined;
+  /** Whether it may be done for clients that are no members. */
+  readonly isOpen: boolean;
 }
 
 /** A definition as the machinery uses it: types are gone, operations have numbers. */
@@ -167,6 +177,7 @@ const FIELDS: ReadonlySet<string> = new Set([
   "updates",
   "queries",
   "schema",
+  "open",
   "onView",
   "onExcluded",
   "maxMessageBytes",
@@ -195,8 +206,9 @@ function compile(description: Readonly<Record<string, unknown>>): CompiledDefini
   const state = functionIn(description, "state");
   if (state === undefined) throw invalid("state", "is missing", "give a function that returns the initial state");
   const schemas = schemasIn(description);
-  const updates = operationsIn(description, "updates", schemas);
-  const queries = operationsIn(description, "queries", schemas);
+  const open = openIn(description["open"]);
+  const updates = operationsIn(description, "updates", schemas, open.updates);
+  const queries = operationsIn(description, "queries", schemas, open.queries);
   for (const unused of schemas.keys()) {
     if (![...updates, ...queries].some((operation) => operation.name === unused)) {
       throw invalid(`schema.${unused}`, "names no operation");
@@ -235,11 +247,13 @@ function operationsIn(
   description: Readonly<Record<string, unknown>>,
   field: "updates" | "queries",
   schemas: ReadonlyMap<string, StandardSchemaV1>,
+  open: ReadonlySet<string>,
 ): readonly Operation[] {
-  const given = description[field];
-  if (given === undefined) return [];
+  const given = description[field] ?? {};
   if (typeof given !== "object" || given === null) throw invalid(field, "is not an object of functions");
   const names = Object.keys(given).sort();
+  const unknown = [...open].find((name) => !names.includes(name));
+  if (unknown !== undefined) throw invalid(`open.${field}`, `names ${unknown}, which is not one of the ${field}`);
   const named = new Map<number, string>();
   return names.map((name) => {
     const handler: unknown = (given as Readonly<Record<string, unknown>>)[name];
@@ -256,7 +270,15 @@ function operationsIn(
     named.set(opcode, name);
     const batch = batchHandlerOf(handler);
     const borrows = isBorrower(handler);
-    return { name, opcode, handler: handler as Handler, batch, borrows, schema: schemas.get(name) };
+    return {
+      name,
+      opcode,
+      handler: handler as Handler,
+      batch,
+      borrows,
+      schema: schemas.get(name),
+      isOpen: open.has(name),
+    };
   });
 }
 
@@ -283,6 +305,23 @@ function isStandardSchema(value: unknown): value is StandardSchemaV1 {
   if ((typeof value !== "object" && typeof value !== "function") || value === null) return false;
   const standard = (value as Partial<StandardSchemaV1>)["~standard"];
   return standard?.version === 1 && typeof standard.validate === "function";
+}
+
+function openIn(given: unknown): { readonly updates: ReadonlySet<string>; readonly queries: ReadonlySet<string> } {
+  if (given !== undefined && (typeof given !== "object" || given === null)) throw invalid("open", "is not an object");
+  for (const field of Object.keys(given ?? {})) {
+    if (field !== "updates" && field !== "queries") {
+      throw invalid(`open.${field}`, "is not an option", "the options are updates, queries");
+    }
+  }
+  const namesIn = (field: "updates" | "queries"): ReadonlySet<string> => {
+    const named: unknown = (given as Readonly<Record<string, unknown>> | undefined)?.[field] ?? {};
+    if (typeof named !== "object" || named === null) throw invalid(`open.${field}`, "is not an object");
+    const wrong = Object.entries(named).find(([, value]) => value !== true && value !== undefined);
+    if (wrong !== undefined) throw invalid(`open.${field}.${wrong[0]}`, "is not `true`", "leave out what is closed");
+    return new Set(Object.keys(named).filter((name) => (named as Readonly<Record<string, unknown>>)[name] === true));
+  };
+  return { updates: namesIn("updates"), queries: namesIn("queries") };
 }
 
 function checkpointIn(given: unknown): Checkpoint<unknown> | undefined {

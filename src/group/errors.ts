@@ -36,6 +36,11 @@ export const ERROR_CODES = {
     remedy: "Call it again when these members are upgraded or gone; `group.supports(name)` says when.",
     retryable: true,
   },
+  "operation-closed": {
+    meaning: "An outside client asked for an operation that the group's definition does not open to them.",
+    remedy: "Name it in `open` of the definition at the members that serve clients, if everybody may do it.",
+    retryable: false,
+  },
   "asynchronous-update": {
     meaning: "An update's handler is asynchronous or returned a promise; updates run in one step at every replica.",
     remedy: "Make the update synchronous: do the waiting before the send and pass its outcome as an argument.",

@@ -271,3 +271,20 @@ test("a schema is for the tuple of an operation's arguments", () => {
     schema: { put: z.tuple([z.string()]) },
   });
 });
+
+test("what is open is named among the operations of its kind", () => {
+  defineGroup({
+    name: "x",
+    state: () => 0,
+    updates: { set: (_context, name: string) => name },
+    queries: { get: (_context, name: string) => name },
+    open: { updates: { set: true }, queries: { get: true } },
+  });
+  defineGroup({
+    name: "x",
+    state: () => 0,
+    updates: { set: (_context, name: string) => name },
+    // @ts-expect-error: no such update
+    open: { updates: { get: true } },
+  });
+});
