@@ -117,21 +117,21 @@ export function groupKeysOf(
   if (key !== undefined) {
     const names = groups.map(({ name }) => name).join(", ");
     if (secure.length === 0) throw problem(`\`key\` is given, and ${names} is not secure`);
-    const bytes = groupKeyBytes(key, "key");
+    const bytes = groupKeyBytes(key, "join: `key`");
     for (const name of secure) found.set(name, bytes);
   }
   for (const [name, own] of Object.entries(keys)) {
     if (!secure.includes(name))
       throw problem(`\`keys\` has one for ${name}, which is not a secure group among those joined`);
-    found.set(name, groupKeyBytes(own, `keys["${name}"]`));
+    found.set(name, groupKeyBytes(own, `join: \`keys["${name}"]\``));
   }
   return found;
 }
 
-/** The one key that a setting names. */
-function groupKeyBytes(setting: unknown, where: string): Uint8Array {
+/** The one key that a setting names; `where` names the setting. Throws `invalid-option`. */
+export function groupKeyBytes(setting: unknown, where: string): Uint8Array {
   const problem = (why: string, cause?: unknown): CoterieError =>
-    new CoterieError("invalid-option", `join: \`${where}\` ${why}`, { cause });
+    new CoterieError("invalid-option", `${where} ${why}`, { cause });
   if (typeof setting !== "string" && !(setting instanceof Uint8Array)) throw problem("is neither text nor bytes");
   let keys: readonly Uint8Array[];
   try {

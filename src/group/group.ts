@@ -127,6 +127,13 @@ export interface Group<G extends GroupDefinition> extends ScopedCalls<ShapeOf<G>
   ): Pending<Stable<Plain<T>>>;
 
   /**
+   * Gives a secure group that has a key of its own another one: 32 bytes, or a key as `coterie key new` makes it, or the path of a
+   * file that holds one. Resolves when whoever joins from now on needs it; those who are members stay members, and get it.
+   * Rejects with `invalid-option`, `invalid-argument` if the group has no key of its own, `aborted`, or how the membership ended.
+   */
+  rekey(key: string | Uint8Array, options?: { readonly signal?: AbortSignal }): Pending<void>;
+
+  /**
    * Looks at the local state, without asking anybody; it includes updates of the early flavours. `look` must not change
    * it. Throws `blocked` while the majority is out of reach (the state may be stale), and when the membership has ended.
    */

@@ -7,6 +7,7 @@ import type { FlushOutcome } from "../protocol/history.ts";
 import { type GroupView, type NodeId, nodeName } from "../protocol/view.ts";
 import type { Ending } from "../runtime/application.ts";
 import { Calls } from "./calls.ts";
+import { groupKeyBytes } from "./credentials.ts";
 import type { GroupDefinition } from "./define.ts";
 import type { GroupCounters } from "./diagnostics.ts";
 import { CoterieError } from "./errors.ts";
@@ -24,7 +25,8 @@ export class GroupHandle implements ReplicaListener {
   readonly #calls: Calls;
   readonly #views = new Feed<GroupView>();
   readonly #ending = new AbortController();
-  readonly #flushes = new Set<Pending<unknown>>();
+  /** Calls that end with the membership. */
+  readonly #pending = new Set<Pending<unknown>>();
   #status: GroupStatus = "active";
   #left: Promise<void> | undefined;
   /** Called when the status changes. */
@@ -134,9 +136,9 @@ export class GroupHandle implements ReplicaListener {
       call.fail(abortedBy(signal as AbortSignal, "flush", this.name), replica.diagnostics);
     };
     signal?.addEventListener("abort", onAbort, { once: true });
-    this.#flushes.add(call);
+    this.#pending.add(call);
     call.whenSettled(() => {
-      this.#flushes.delete(call);
+      this.#pending.delete(call);
       signal?.removeEventListener("abort", onAbort);
       cancel?.();
       if (flush !== undefined) replica.recorder?.flushEnded(flush, outcome);
@@ -147,6 +149,34 @@ export class GroupHandle implements ReplicaListener {
         if (ending === undefined) outcome = "held";
         if (ending === undefined) call.fulfil(isOptions ? undefined : first);
         else call.fail(replica.endedWith ?? replica.endingOf(ending), replica.diagnostics);
+      });
+    });
+    return call;
+  }
+
+  rekey(setting: string | Uint8Array, { signal }: { readonly signal?: AbortSignal } = {}): Pending<unknown> {
+    const key = groupKeyBytes(setting, "rekey: the key");
+    const replica = this.#replica;
+    const call = new Pending<unknown>();
+    const refusal = replica.outbox.refusal ?? refusedBySignal(signal, "rekey", this.name);
+    if (refusal !== undefined) {
+      call.fail(refusal, replica.diagnostics);
+      return call;
+    }
+    let cancel: (() => void) | undefined;
+    const onAbort = () => call.fail(abortedBy(signal as AbortSignal, "rekey", this.name), replica.diagnostics);
+    signal?.addEventListener("abort", onAbort, { once: true });
+    this.#pending.add(call);
+    call.whenSettled(() => {
+      this.#pending.delete(call);
+      signal?.removeEventListener("abort", onAbort);
+      cancel?.();
+    });
+    replica.outbox.afterThese((membership) => {
+      if (call.settled) return;
+      cancel = membership.rekey(key, (outcome) => {
+        if (outcome === "rekeyed") call.fulfil(undefined);
+        else call.fail(this.#invalid("rekey: the group has no key of its own, and can get none"), replica.diagnostics);
       });
     });
     return call;
@@ -205,7 +235,7 @@ export class GroupHandle implements ReplicaListener {
   }
 
   ended(how: Ending, error: CoterieError): void {
-    for (const flush of [...this.#flushes]) flush.fail(error, this.#replica.diagnostics);
+    for (const call of [...this.#pending]) call.fail(error, this.#replica.diagnostics);
     this.#views.end();
     this.#setStatus(how);
     this.#ending.abort(error);

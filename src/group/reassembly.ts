@@ -48,7 +48,8 @@ export class Reassembly {
     const message = ofSender.get(flavour) ?? { tag: cursor.tag, parts: [], bytes: 0, malformed: false };
     message.parts.push(present ? copyOf(cursor.payload()) : new Uint8Array(0));
     message.bytes += cursor.length;
-    const belongs = present && message.tag === cursor.tag && message.bytes <= this.#bytesMax && !cursor.next();
+    const belongs =
+      present && cursor.length > 0 && message.tag === cursor.tag && message.bytes <= this.#bytesMax && !cursor.next();
     if (!belongs || message.malformed) {
       message.malformed = true;
       message.parts = [];

@@ -13,7 +13,7 @@ import { closeOnTerminate } from "../runtime/graceful-exit.ts";
 import { HistoryFiles } from "../runtime/history-files.ts";
 import { Incarnation, NameTakenError } from "../runtime/incarnation.ts";
 import { realTimers } from "../runtime/real-clock.ts";
-import { type IncarnationListener, RunningNode } from "../runtime/running-node.ts";
+import { EndedError, type IncarnationListener, RunningNode } from "../runtime/running-node.ts";
 import type { Guard } from "../runtime/secure/guard.ts";
 import { ListenError, parseAddress } from "../runtime/tcp/address.ts";
 import { authorizeBy } from "./authorize.ts";
@@ -74,7 +74,7 @@ export async function start(options: StartOptions = {}): Promise<Node> {
     keys.close();
     closeHistory();
     // Also after it has ended by itself, as when its disk has failed.
-    void running.close().then(() => data?.close());
+    void running.close();
   });
   return node;
 }
@@ -147,7 +147,8 @@ function openNode(
     lastPort = opened.network.port;
     return opened;
   };
-  return RunningNode.open({ name, failureTimeoutMs, timers: realTimers, incarnate, noticed }, signal);
+  const release = async (): Promise<void> => data?.close();
+  return RunningNode.open({ name, failureTimeoutMs, timers: realTimers, incarnate, noticed, release }, signal);
 }
 
 function reachableHosts({ listen, advertise }: StartOptions): readonly string[] {
@@ -186,6 +187,9 @@ function startError(
   }
   if (problem instanceof DataDirectoryError && problem.code !== "sealed") {
     return new CoterieError(DATA_ERRORS[problem.code], `start: \`dataDir\`: ${problem.message}`, { cause: problem });
+  }
+  if (problem instanceof EndedError) {
+    return new CoterieError("invalid-option", `start: \`dataDir\`: ${problem.message}`, { cause: problem });
   }
   if (problem instanceof NameTakenError) {
     return new CoterieError("name-taken", `start: \`name\`: ${problem.message}`, { cause: problem });

@@ -93,6 +93,8 @@ const examples: { readonly [K in Message["kind"]]: Extract<Message, { readonly k
   answer: { kind: "answer", group: 1, query: 3, status: "null", value: Uint8Array.from([7]), more: false },
   stable: { kind: "stable", group: 1, epoch: 4, row: [9, 1] },
   tailChunk: { kind: "tailChunk", group: 1, view: 5, index: 2, chunk: Uint8Array.from([7]), last: true },
+  keyOffer: { kind: "keyOffer", group: 1, view: 5, key: Uint8Array.from([8]) },
+  keyTaken: { kind: "keyTaken", group: 1, view: 5, publicKey: Uint8Array.from([9]) },
 };
 
 describe("control messages", () => {

@@ -3,13 +3,14 @@
  * `wire/packet.ts`. New messages and new cases of a union go to the end, so that tags keep their meaning.
  */
 import { bytes, flag, type Laid, list, optional, record, text, u16, u32, union, varint, word } from "../wire/layout.ts";
-import { proof } from "./membership/proof.ts";
+import { PUBLIC_KEY_BYTES, proof, SIGNATURE_BYTES } from "./membership/proof.ts";
 import { clusterView, groupView, NODES_MAX, nodeId, nodeIds, nodeRecord, operationCodes } from "./view.ts";
 
 export const GROUPS_MAX = 65_536;
 export const SNAPSHOT_BYTES_MAX = 2 * 1024 * 1024;
 export const CHUNK_BYTES_MAX = 1024 * 1024;
 export const EPOCH_SECRET_BYTES = 32;
+const GROUP_KEY_BYTES = 32;
 
 /** Ballots are compared by round, then by the proposer's id (rule A2). */
 export const ballot = record({ round: u32, proposer: nodeId });
@@ -47,6 +48,7 @@ export const directoryCommand = union({
   // In place of a join, by the node that leads: its application does not let the requester in.
   refuse: { names: list(text(256), 1024) },
   unrecoverable: { group: u32 },
+  rekey: { group: u32, target: u32, publicKey: bytes(PUBLIC_KEY_BYTES), signature: bytes(SIGNATURE_BYTES) },
 });
 export type DirectoryCommand = Laid<typeof directoryCommand>;
 
@@ -149,5 +151,8 @@ export const message = union({
   stable: { group: u32, epoch: u32, row },
   // State transfer to who has an earlier state on its disk: see membership/tail.ts.
   tailChunk: { group: u32, view: u32, index: u32, chunk: bytes(CHUNK_BYTES_MAX), last: flag },
+  // Another key for a group that has one: see runtime/rekeying.ts.
+  keyOffer: { group: u32, view: u32, key: bytes(GROUP_KEY_BYTES) },
+  keyTaken: { group: u32, view: u32, publicKey: bytes(PUBLIC_KEY_BYTES) },
 });
 export type Message = Laid<typeof message>;

@@ -6,6 +6,7 @@
 import type { AnswerStatus, DeliveryPoint, Ending, RawOutcome, ReplyStatus } from "../protocol/effects.ts";
 import type { GroupView, NodeId } from "../protocol/view.ts";
 import type { Packet } from "../wire/packet.ts";
+import type { RekeyOutcome } from "./rekeying.ts";
 import type { GroupKey } from "./secure/group-key.ts";
 
 /** One group as its application sees it, at one node. */
@@ -104,6 +105,11 @@ export interface Membership {
   answer(to: NodeId, query: number, status: AnswerStatus, value: Uint8Array): void;
   /** Says that another member is too slow, or no longer; whom a quorum of the view finds so is excluded (C13). */
   findSlow(member: NodeId, isSlow: boolean): void;
+  /**
+   * Gives a group that has a key of its own another one, 32 bytes: calls back when the group has it, unless the membership ends
+   * before. The result takes it back, if it is not too late.
+   */
+  rekey(key: Uint8Array, done: (outcome: RekeyOutcome) => void): () => void;
   /** Leaves in good order (C11): queued messages are sent and flushed first. Ends with `ended("left")`. */
   leave(): void;
 }
@@ -135,3 +141,4 @@ export type {
   RawOutcome,
   ReplyStatus,
 } from "../protocol/effects.ts";
+export type { RekeyOutcome } from "./rekeying.ts";

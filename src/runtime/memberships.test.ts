@@ -106,6 +106,7 @@ class Node {
       want,
       () => 9,
       (event) => void this.history.push(event),
+      { begin: () => () => {} },
     );
     this.process.cluster.foundAlone("x");
     this.turn();
@@ -116,7 +117,8 @@ class Node {
     do {
       this.process.endTurn(0, 0);
       for (const effect of this.effects.take()) {
-        if ("group" in effect && effect.kind !== "recall") this.memberships.perform(effect);
+        if ("group" in effect && effect.kind !== "recall" && effect.kind !== "rekeyed")
+          this.memberships.perform(effect);
         else others.push(effect);
       }
     } while (this.process.hasUnfinished || !this.effects.empty);

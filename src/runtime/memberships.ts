@@ -7,10 +7,14 @@ import type { HistorySink } from "../protocol/history.ts";
 import type { Process } from "../protocol/process.ts";
 import type { GroupView, NodeId } from "../protocol/view.ts";
 import type { AnswerStatus, Application, Membership, StateLoader, StateReader } from "./application.ts";
+import type { Rekeying, RekeyOutcome } from "./rekeying.ts";
 
 const NO_VIEW: GroupView = { number: 0, members: [], synced: [], lacking: [] };
 
-type GroupEffect = Exclude<Extract<Effect, { readonly group: number }>, { readonly kind: "recall" }>;
+type GroupEffect = Exclude<
+  Extract<Effect, { readonly group: number }>,
+  { readonly kind: "recall" } | { readonly kind: "rekeyed" }
+>;
 
 /** The name of a group in histories: a group that is made anew under an old name is another group. */
 export function historyName(name: string, group: number): string {
@@ -28,12 +32,21 @@ class Attendance implements Membership {
   view: GroupView = NO_VIEW;
   ended: Ending | undefined;
   readonly #process: Process;
+  readonly #rekeying: Pick<Rekeying, "begin">;
   readonly #requestTurn: () => void;
   /** The membership that messages are sent with in this turn. */
   #sending: ReturnType<Process["member"]>;
   #sendingTurn = -1;
 
-  constructor(name: string, group: number, application: Application, process: Process, requestTurn: () => void) {
+  constructor(
+    name: string,
+    group: number,
+    application: Application,
+    process: Process,
+    rekeying: Pick<Rekeying, "begin">,
+    requestTurn: () => void,
+  ) {
+    this.#rekeying = rekeying;
     this.name = name;
     this.group = group;
     this.application = application;
@@ -92,6 +105,11 @@ class Attendance implements Membership {
     this.#member()?.findSlow(member, isSlow);
   }
 
+  rekey(key: Uint8Array, done: (outcome: RekeyOutcome) => void): () => void {
+    if (this.#member() === undefined) return () => {};
+    return this.#rekeying.begin(this.group, key, done);
+  }
+
   leave(): void {
     this.#member()?.leave();
   }
@@ -108,13 +126,21 @@ export class Memberships {
   readonly #process: Process;
   readonly #requestTurn: () => void;
   readonly #history: HistorySink | undefined;
+  readonly #rekeying: Pick<Rekeying, "begin">;
   readonly #now: () => number;
   readonly #groups = new Map<number, Attendance>();
   /** Applications that wait for the directory to let them in, by group name. */
   readonly #expected = new Map<string, Application>();
 
-  constructor(process: Process, requestTurn: () => void, now: () => number, history: HistorySink | undefined) {
+  constructor(
+    process: Process,
+    requestTurn: () => void,
+    now: () => number,
+    history: HistorySink | undefined,
+    rekeying: Pick<Rekeying, "begin">,
+  ) {
     this.#process = process;
+    this.#rekeying = rekeying;
     this.#requestTurn = requestTurn;
     this.#now = now;
     this.#history = history;
@@ -231,7 +257,7 @@ export class Memberships {
       return;
     }
     this.#expected.delete(name);
-    this.#groups.set(group, new Attendance(name, group, application, this.#process, this.#requestTurn));
+    this.#groups.set(group, new Attendance(name, group, application, this.#process, this.#rekeying, this.#requestTurn));
   }
 
   #pull(attendance: Attendance, joiner: NodeId, since: number): void {

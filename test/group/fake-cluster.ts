@@ -18,6 +18,7 @@ import type {
   JoinRequest,
   Membership,
   RawOutcome,
+  RekeyOutcome,
   ReplyStatus,
 } from "../../src/runtime/application.ts";
 import { historyName } from "../../src/runtime/memberships.ts";
@@ -355,6 +356,11 @@ export class FakeMember implements Membership {
   }
 
   findSlow(): void {}
+
+  rekey(_key: Uint8Array, done: (outcome: RekeyOutcome) => void): () => void {
+    this.#group.cluster.schedule(() => done(this.name.startsWith("keyless") ? "keyless" : "rekeyed"));
+    return () => {};
+  }
 
   /** One packet for each message, delivered to all in its turn. */
   sendRaw(tag: number, payload: Uint8Array): RawOutcome {

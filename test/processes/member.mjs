@@ -195,6 +195,12 @@ const COMMANDS = {
     const options = abortAfterMs === undefined ? {} : { signal: AbortSignal.timeout(abortAfterMs) };
     return entered(await node.join(definition(variant), options));
   },
+  async joinWithKey(variant, key) {
+    return entered(await node.join(definition(variant), { key }));
+  },
+  async rekeyGroup(name, key) {
+    await group(name).rekey(key);
+  },
   async joinAll(variants) {
     return (await node.joinAll(variants.map(definition))).map(entered);
   },

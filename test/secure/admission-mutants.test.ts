@@ -16,7 +16,13 @@ function mutant(name: string, file: string, find: string, replace: string, why: 
 }
 
 const MUTANTS: readonly Mutant[] = [
-  mutant("proof-unchecked", PROOF, "return at.verify(", "return true || at.verify(", "The public key is enough."),
+  mutant(
+    "proof-unchecked",
+    PROOF,
+    "at.verify(key, statementOf(",
+    "true || at.verify(key, statementOf(",
+    "The public key is enough.",
+  ),
   mutant(
     "no-proof-is-one",
     PROOF,
@@ -58,6 +64,41 @@ const MUTANTS: readonly Mutant[] = [
     "directory.#groups.set(group.id, { ...group });",
     "directory.#groups.set(group.id, { ...group, publicKey: NO_BYTES });",
     "A replica that comes later lets everybody in.",
+  ),
+  mutant(
+    "rekey-unchecked",
+    PROOF,
+    "return at.verify(key, successionOf(",
+    "return true || at.verify(key, successionOf(",
+    "Any member gives the group a key that the others do not have.",
+  ),
+  mutant(
+    "rekey-by-anybody",
+    DIRECTORY,
+    "const isMember = group?.members.includes(node) === true;",
+    "const isMember = true;",
+    "Who was a member once, and knows the key, takes the group over.",
+  ),
+  mutant(
+    "rekey-late",
+    DIRECTORY,
+    "const isHeld = group?.number === command.target;",
+    "const isHeld = true;",
+    "Members of a view that did not get the key are left without it.",
+  ),
+  mutant(
+    "rekey-not-bound-to-the-key",
+    PROOF,
+    "cluster, group, node, publicKey });",
+    "cluster, group, node, publicKey: new Uint8Array(0) });",
+    "Whoever sees the signature puts a key of his own in.",
+  ),
+  mutant(
+    "old-key-good-for-ever",
+    DIRECTORY,
+    "group.publicKey = command.publicKey;",
+    "",
+    "The group says that it has another key, and lets in who has the old one.",
   ),
   mutant(
     "told-in-retrospect",

@@ -36,6 +36,25 @@ class Desk {
     return { publicKey: pair.publicKey, signature: pair.prove(cluster, node) };
   }
 
+  /** What a member, or somebody else, asks for who wants the group to have another key. */
+  rekey(node: string, { by = KEY, signedBy = node, signedTo = OTHER_KEY, cluster = "birds", late = 0 } = {}): void {
+    const group = this.#directory.named(GROUP);
+    if (group === undefined) return;
+    const { publicKey } = new this.#made.GroupKey(OTHER_KEY, GROUP);
+    const signed = new this.#made.GroupKey(signedTo, GROUP).publicKey;
+    const signature = new this.#made.GroupKey(by, GROUP).proveSuccessor(cluster, signedBy, signed);
+    this.#execute(node, { kind: "rekey", group: group.id, target: group.number - late, publicKey, signature });
+  }
+
+  leave(node: string): void {
+    this.#execute(node, { kind: "leave", groups: [this.#directory.named(GROUP)?.id ?? 0] });
+  }
+
+  /** The number of the group's newest target. */
+  get number(): number {
+    return this.#directory.named(GROUP)?.number ?? 0;
+  }
+
   membersOf(group: string = GROUP): string {
     return (
       this.#directory
@@ -94,6 +113,16 @@ function attempt(made: Admission, proofAt: (desk: Desk) => Proof | undefined): s
   return answer === REFUSED ? undefined : `it is told: ${answer}`;
 }
 
+/** Whether the group's key is the other one after this, and its next target new. */
+function rekeyed(made: Admission, ask: (desk: Desk) => void): boolean {
+  const desk = guarded(made);
+  desk.join(bob, { [GROUP]: desk.proof(bob) });
+  const before = desk.number;
+  ask(desk);
+  const isNew = desk.join(eve, { [GROUP]: desk.proof(eve, { key: OTHER_KEY }) }) === "";
+  return isNew || desk.number !== before;
+}
+
 /** By name; each returns what went wrong. */
 const ATTACKS: { readonly [name: string]: (made: Admission) => string | undefined } = {
   "who has the key joins": (made) => {
@@ -150,6 +179,31 @@ const ATTACKS: { readonly [name: string]: (made: Admission) => string | undefine
     desk.restore();
     return desk.join(eve, { [GROUP]: undefined }) === REFUSED ? undefined : "it does not";
   },
+  "once the group has another key the old one is none, at a replica that comes later, too": (made) => {
+    const desk = guarded(made);
+    desk.rekey(ann);
+    desk.restore();
+    if (desk.join(bob, { [GROUP]: desk.proof(bob) }) !== REFUSED) return "the old key is enough";
+    return desk.join(bob, { [GROUP]: desk.proof(bob, { key: OTHER_KEY }) }) === "" ? undefined : "the new one is not";
+  },
+  "another key, signed by another than the present one": (made) =>
+    rekeyed(made, (desk) => desk.rekey(bob, { by: OTHER_KEY })) ? "it is taken" : undefined,
+  "another key, signed for another node, cluster or key": (made) => {
+    const forgeries = [{ signedBy: ann }, { cluster: "fish" }, { signedTo: KEY }];
+    return forgeries.some((forgery) => rekeyed(made, (desk) => desk.rekey(bob, forgery))) ? "it is taken" : undefined;
+  },
+  "another key, asked for by who is no member": (made) =>
+    rekeyed(made, (desk) => desk.rekey(eve)) ? "it is taken" : undefined,
+  "another key, asked for by who is a member no more": (made) => {
+    const desk = guarded(made);
+    desk.join(bob, { [GROUP]: desk.proof(bob) });
+    desk.leave(bob);
+    const before = desk.number;
+    desk.rekey(bob);
+    return desk.number === before ? undefined : "it is taken";
+  },
+  "another key, of which members have not heard": (made) =>
+    rekeyed(made, (desk) => desk.rekey(ann, { late: 1 })) ? "it is taken" : undefined,
   "the disk of a keeper is no key": (made) => {
     const desk = new Desk(made);
     desk.join(ann, { [GROUP]: desk.proof(ann) }, "d", true);

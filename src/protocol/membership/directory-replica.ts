@@ -34,6 +34,8 @@ export interface DirectoryReplicaHost {
 
 const requests = list(directoryRequest, 4096);
 const REQUESTS_PER_PACKET = 32;
+/** Requests of others that wait at the leader; whoever is not heard repeats what it asks for. */
+const TO_ORDER_MAX = 65_536;
 /** Directories that differ go on to differ: comparing them at every so manieth step is enough. */
 const DIGEST_EVERY = 4;
 
@@ -100,7 +102,7 @@ export class DirectoryReplica {
 
   /** Another node's request has come. */
   requested(request: DirectoryRequest): void {
-    if (this.leads) this.#toOrder.push(request);
+    if (this.leads && this.#toOrder.length < TO_ORDER_MAX) this.#toOrder.push(request);
   }
 
   /** At the leader: what has come in this turn becomes packets of the cluster's epoch. */

@@ -18,7 +18,7 @@ import {
   nodeIds,
   operationCodes,
 } from "../view.ts";
-import { isProven, PUBLIC_KEY_BYTES, type Verify } from "./proof.ts";
+import { isProven, isSuccession, PUBLIC_KEY_BYTES, type Verify } from "./proof.ts";
 import { incomparable, isSubset, lackingIn, type Version, withMember, withOnly } from "./versions.ts";
 
 /** `lost`: all members that held the state are gone (rule C10); the name is kept until it is safe to use again. */
@@ -29,7 +29,7 @@ export interface DirectoryGroup {
   readonly name: string;
   readonly digest: string;
   /** By which joins are proved, of a group that has a key of its own; else no bytes. */
-  readonly publicKey: Uint8Array;
+  publicKey: Uint8Array;
   /** What its members hold is on their disks, and outlives them all. */
   readonly durable: boolean;
   status: GroupStatus;
@@ -287,6 +287,19 @@ export class Directory {
       case "unrecoverable":
         this.#giveBack(node, command.group);
         return [];
+      case "rekey": {
+        const group = this.#groups.get(command.group);
+        const { cluster, verify } = nodes;
+        // The members of this target have the new key; the next one is sealed with it.
+        const isHeld = group?.number === command.target;
+        const isMember = group?.members.includes(node) === true;
+        if (group?.status !== "live" || !isHeld || !isMember) return [];
+        if (!isSuccession(group.publicKey, command, { cluster, group: group.name, node, verify })) return [];
+        group.publicKey = command.publicKey;
+        group.slow = [];
+        group.number++;
+        return [];
+      }
     }
   }
 

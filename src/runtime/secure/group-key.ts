@@ -4,7 +4,7 @@
  * nothing that the cluster knows opens one. Neither says anything about the key itself.
  */
 import { createPrivateKey, createPublicKey, hkdfSync, type KeyObject, sign, verify } from "node:crypto";
-import { statementOf } from "../../protocol/membership/proof.ts";
+import { statementOf, successionOf } from "../../protocol/membership/proof.ts";
 import type { NodeId } from "../../protocol/view.ts";
 
 /** What stands before the 32 bytes of a key in its DER form (RFC 8410). */
@@ -34,6 +34,11 @@ export class GroupKey {
   /** The signature with which this incarnation may join the group in this cluster. */
   prove(cluster: string, node: NodeId): Uint8Array {
     return new Uint8Array(sign(null, statementOf(cluster, this.#group, node), this.#privateKey));
+  }
+
+  /** The signature with which this incarnation may give the group the key with this public key in place of this one. */
+  proveSuccessor(cluster: string, node: NodeId, publicKey: Uint8Array): Uint8Array {
+    return new Uint8Array(sign(null, successionOf(cluster, this.#group, node, publicKey), this.#privateKey));
   }
 }
 

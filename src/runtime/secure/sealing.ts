@@ -74,6 +74,11 @@ export class Sealing {
     this.#group(group).use(epoch);
   }
 
+  /** The key of the epochs that are learned from now on, in place of the one that the group was entered with. */
+  mixIn(group: number, key: Uint8Array): void {
+    this.#groups.get(group)?.mixIn(key);
+  }
+
   leave(group: number): void {
     this.#groups.get(group)?.destroy();
     this.#groups.delete(group);
@@ -156,7 +161,7 @@ export class Sealing {
 /** The keys of one group at one member. */
 class GroupSealing {
   readonly #group: number;
-  readonly #key: Uint8Array;
+  #key: Uint8Array;
   readonly #epochs = new Map<number, EpochKeys>();
   /** Of the same epochs. */
   readonly #raws = new Map<number, EpochKeys>();
@@ -184,6 +189,11 @@ class GroupSealing {
     this.#epochs.set(view.number, new EpochKeys(view.members, secret, derive("packets secret", "")));
     this.#raws.set(view.number, new EpochKeys(view.members, secret, derive("raw secret", "")));
     this.#directs.set(view.number, new DirectKeys(view.members, derive("direct secret", "")));
+  }
+
+  mixIn(key: Uint8Array): void {
+    this.#key.fill(0);
+    this.#key = key.slice();
   }
 
   use(epoch: number): void {
