@@ -82,6 +82,8 @@ export type Effect =
   /** F-1: the secret of an epoch of a secure group that may come; and that it has come. */
   | { readonly kind: "learnKey"; readonly group: number; readonly view: GroupView; readonly secret: Uint8Array }
   | { readonly kind: "useKey"; readonly group: number; readonly number: number }
+  /** The group has another key of its own from its next view on. */
+  | { readonly kind: "rekeyed"; readonly group: number; readonly publicKey: Uint8Array }
   | { readonly kind: "deliver"; readonly group: number; readonly packet: Packet; readonly point: DeliveryPoint }
   | { readonly kind: "install"; readonly group: number; readonly view: GroupView }
   | { readonly kind: "sent"; readonly group: number; readonly packet: Packet; readonly view: GroupView }

@@ -301,11 +301,21 @@ export class Member implements FlushHost, EntranceHost, DonationsHost {
       epoch.receive(rank, packet);
       this.#flush.packetsCame();
       if (this.#entrance.isFull) epoch.pause();
-    } else if (packet.epoch > (epoch?.number ?? 0) && this.#early.length < EARLY_MAX) {
+    } else if (this.#isAhead(from, packet.epoch)) {
       this.#early.push({ from, packet });
     } else {
       packet.release();
     }
+  }
+
+  /**
+   * Whether this is of an epoch that may come. No member begins one in which this member has no part, so its target is known
+   * here; and of who is in the newest target no more, nothing is needed.
+   */
+  #isAhead(from: NodeId, epoch: number): boolean {
+    const { number, members } = this.#target;
+    const isToCome = epoch > (this.#epoch?.number ?? 0) && epoch <= number;
+    return isToCome && members.includes(from) && this.#early.length < EARLY_MAX;
   }
 
   receive(from: NodeId, message: Message): void {
@@ -325,13 +335,13 @@ export class Member implements FlushHost, EntranceHost, DonationsHost {
           if (message.kind === "row") epoch.receiveRow(rank, message.row);
           else if (message.kind === "stable") epoch.receiveStable(rank, message.row);
           else epoch.receiveSolicit(rank, message.target);
-        } else if (message.epoch > (epoch?.number ?? 0) && this.#early.length < EARLY_MAX) {
+        } else if (this.#isAhead(from, message.epoch)) {
           this.#early.push({ from, message });
         }
         break;
       }
       case "fetch":
-        if (epoch === undefined || message.epoch !== epoch.number) return;
+        if (epoch === undefined || message.epoch !== epoch.number || !epoch.view.members.includes(from)) return;
         for (const packet of epoch.packets(message.sender, message.from, message.to)) {
           this.#effects.perform({ kind: "multicast", to: [from], packet });
         }
@@ -347,7 +357,7 @@ export class Member implements FlushHost, EntranceHost, DonationsHost {
         break;
       case "stateChunk":
       case "tailChunk":
-        this.#entrance.receive(message);
+        this.#entrance.receive(from, message);
         break;
       case "stateCredit":
         this.#donations.credit(from, message.view, message.index);

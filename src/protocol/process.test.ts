@@ -69,7 +69,7 @@ const kinds = (effects: readonly Effect[], ...wanted: string[]): string[] =>
   effects.map(({ kind }) => kind).filter((kind) => wanted.includes(kind));
 
 /** The view in which a leads b, with a directory that `prepare` has made. */
-function viewOfTwo(prepare: (directory: Directory) => void): Message {
+function viewOfTwo(prepare: (directory: Directory) => void = () => {}): Message {
   const view: ClusterView = { cluster: "x", number: 1, nodes: [a, b].map(recordOf), acceptors: [a, b] };
   const directory = new Directory();
   directory.clusterInstalled(new Set([a, b]));
@@ -189,11 +189,24 @@ describe("a name", () => {
   });
 
   test("of another cluster's exclusion means nothing here", () => {
-    const node = alone();
-    node.receive(b, { kind: "excluded", cluster: "another", view: 99 });
-    node.receive(b, { kind: "excluded", cluster: "x", view: 1 });
+    const node = new Node(b);
+    node.receive(a, viewOfTwo());
+    node.receive(a, { kind: "excluded", cluster: "another", view: 99 });
+    node.receive(a, { kind: "excluded", cluster: "x", view: 1 });
     expect(node.process.cluster.status).toBe("primary");
-    node.receive(b, { kind: "excluded", cluster: "x", view: 2 });
+    node.receive(a, { kind: "excluded", cluster: "x", view: 2 });
+    expect(node.process.cluster.status).toBe("excluded");
+  });
+
+  test("by a node that it does not know is believed once a quorum is out of reach", () => {
+    const node = new Node(b);
+    node.receive(a, viewOfTwo());
+    const excluded = { kind: "excluded", cluster: "x", view: 2 } as const;
+    node.receive("z#00000009", excluded);
+    expect(node.process.cluster.status).toBe("primary");
+    node.pass(times.leaseMs * 2);
+    expect(node.process.cluster.status).toBe("blocked");
+    node.receive("z#00000009", excluded);
     expect(node.process.cluster.status).toBe("excluded");
   });
 });

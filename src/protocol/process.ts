@@ -7,6 +7,7 @@
  * the directory has caught up, so no part of a flush ever meets a target it has not heard of.
  */
 import { type Packet, RAW } from "../wire/packet.ts";
+import { type Arrival, Early } from "./early.ts";
 import type { ClusterStatus, Effects, JoinRefusal } from "./effects.ts";
 import type { Remains } from "./groups-memory.ts";
 import { AwaitedJoins, type JoinWish } from "./joins.ts";
@@ -22,11 +23,11 @@ import {
   isKept,
 } from "./membership/directory.ts";
 import type { ClusterMemory } from "./membership/memory.ts";
-import type { Verify } from "./membership/proof.ts";
+import { areEqual, type Verify } from "./membership/proof.ts";
 import type { Message } from "./messages.ts";
 import { RawWindow, rawCount } from "./raw.ts";
 import type { Bounds, Timing } from "./timing.ts";
-import type { ClusterView, NodeId, NodeRecord } from "./view.ts";
+import { type ClusterView, isNodeOf, type NodeId, type NodeRecord } from "./view.ts";
 
 export interface ProcessOptions {
   readonly self: NodeRecord;
@@ -56,7 +57,12 @@ export interface ProcessOptions {
 
 type LogMemory = NonNullable<ProcessOptions["log"]>;
 
-const DEFERRED_MAX = 65_536;
+/** What a node has said that knows more of the directory than this one. */
+interface Deferred extends Arrival {
+  readonly message: Message;
+  readonly index: number;
+}
+
 const NONE_SECURE: ReadonlySet<string> = new Set();
 
 export class Process implements ClusterHost, MemberHost {
@@ -67,12 +73,14 @@ export class Process implements ClusterHost, MemberHost {
   readonly #members = new Map<number, Member>();
   readonly #remains: Map<number, Remains>;
   readonly #joins = new AwaitedJoins();
+  /** Of the groups that this node is in: their keys, as the directory has them. */
+  readonly #publicKeys = new Map<number, Uint8Array>();
   /** Names of the secure groups that this node has asked to join. */
   readonly #secure = new Set<string>();
   /** Members that something has happened to in this turn. */
   #turns = 0;
   readonly #touched = new Set<Member>();
-  #deferred: { readonly from: NodeId; readonly message: Message; readonly index: number }[] = [];
+  readonly #deferred = new Early<Deferred>();
   #closing = false;
   #queries = 0;
   #raws = 0;
@@ -167,6 +175,8 @@ export class Process implements ClusterHost, MemberHost {
 
   linkDown(id: NodeId, gone: boolean, now: number): void {
     this.#cluster.linkDown(id, gone, now);
+    // What it has said may be of a future that will never come.
+    if (gone && this.#isStranger(id)) this.#deferred.take(({ from }) => from === id);
   }
 
   alive(id: NodeId, stalledMs: number, now: number): void {
@@ -202,14 +212,15 @@ export class Process implements ClusterHost, MemberHost {
     packet.release();
   }
 
-  receive(from: NodeId, message: Message, now: number): void {
+  /** `bytes`: of its frame. */
+  receive(from: NodeId, message: Message, now: number, bytes = 0): void {
     this.#cluster.heard(from, now);
     if (!("group" in message) || message.group === 0) {
-      this.#cluster.receive(from, message, now);
+      this.#cluster.receive(from, message, now, bytes);
       return;
     }
     if ("directoryIndex" in message && message.directoryIndex > this.#cluster.directory.index) {
-      if (this.#deferred.length < DEFERRED_MAX) this.#deferred.push({ from, message, index: message.directoryIndex });
+      this.#deferred.keep({ from, message, index: message.directoryIndex, bytes }, this.#isStranger(from));
       return;
     }
     this.member(message.group)?.receive(from, message);
@@ -259,6 +270,7 @@ export class Process implements ClusterHost, MemberHost {
       if (group === undefined) member.end("left");
       else if (group.status === "lost") member.lost();
       else {
+        this.#noteKey(group);
         member.retarget(Directory.target(group));
         member.directoryMoved();
       }
@@ -268,11 +280,8 @@ export class Process implements ClusterHost, MemberHost {
     for (const { number, groups } of this.#joins.ready((name) => directory.named(name)?.status !== "lost")) {
       this.#joins.renumber(number, this.#cluster.request({ kind: "join", groups }));
     }
-    const deferred = this.#deferred;
-    if (deferred.length === 0) return;
-    this.#deferred = deferred.filter(({ index }) => index > directory.index);
-    for (const { from, message, index } of deferred) {
-      if (index <= directory.index && "group" in message) this.member(message.group)?.receive(from, message);
+    for (const { from, message } of this.#deferred.take(({ index }) => index <= directory.index)) {
+      if ("group" in message) this.member(message.group)?.receive(from, message);
     }
   }
 
@@ -388,6 +397,7 @@ export class Process implements ClusterHost, MemberHost {
     // Who has left and joined again has another membership in its place.
     if (this.#members.get(member.group) !== member) return;
     this.#members.delete(member.group);
+    this.#publicKeys.delete(member.group);
     const remains = member.journal.remains;
     if (remains !== undefined) this.#remains.set(member.group, remains);
   }
@@ -407,7 +417,15 @@ export class Process implements ClusterHost, MemberHost {
     }
   }
 
-  #enter({ id: group, name, number: admitted, durable, since }: DirectoryGroup, creates: boolean): void {
+  #noteKey({ id, publicKey }: DirectoryGroup): void {
+    const known = this.#publicKeys.get(id);
+    if (known === undefined || areEqual(known, publicKey)) return;
+    this.#publicKeys.set(id, publicKey);
+    this.#effects.perform({ kind: "rekeyed", group: id, publicKey });
+  }
+
+  #enter(entered: DirectoryGroup, creates: boolean): void {
+    const { id: group, name, number: admitted, durable, since, publicKey } = entered;
     const { bounds, timing, recordsHistory, self } = this.#options;
     const journal: Journal = durable ? (this.#journal ?? VOLATILE) : VOLATILE;
     const mintSecret = this.#secure.has(name) ? this.#options.mintSecret : undefined;
@@ -423,6 +441,7 @@ export class Process implements ClusterHost, MemberHost {
       this.#effects,
     );
     this.#members.set(group, member);
+    this.#publicKeys.set(group, publicKey);
     this.#effects.perform({ kind: "entered", group, name });
     // Of a log that is whole, nothing is missing: the group ended before it had begun anything.
     const isMissing = durable && since > 1 && this.#options.log?.isWhole === false;
@@ -431,6 +450,11 @@ export class Process implements ClusterHost, MemberHost {
     if (creates && (remains !== undefined || this.hasReserve(group))) member.recover(remains);
     if (this.#cluster.status === "blocked") member.setBlocked(true);
     if (this.#closing) member.leave();
+  }
+
+  #isStranger(id: NodeId): boolean {
+    const { view } = this.#cluster;
+    return view === undefined || !isNodeOf(view, id);
   }
 
   #rawWindow(from: NodeId): RawWindow | undefined {

@@ -64,7 +64,9 @@ export class Queries {
   answered(from: NodeId, query: number, status: AnswerStatus, part: Uint8Array, more: boolean): void {
     const open = this.#open.get(query);
     if (open === undefined) return;
-    if (open.awaited !== undefined ? !open.awaited.has(from) : open.early.has(from)) return;
+    const isExpected = open.awaited?.has(from) ?? (this.#members.has(from) && !open.early.has(from));
+    // A part of nothing that is not the last is none.
+    if (!isExpected || (more && part.length === 0)) return;
     const value = this.#assembled(`${query} ${from}`, part, more);
     if (value === undefined) return;
     open.early.add(from);

@@ -246,6 +246,42 @@ describe("what comes in", () => {
     expect(world.said).toEqual(["garbage dropped", "garbage dropped", "garbage dropped", "garbage dropped"]);
   });
 
+  test("who sends garbage over its link again and again is cut off, reads on nowhere, and is not linked again", () => {
+    const world = alone();
+    world.driver.called(recordOf(b), "");
+    world.said.length = 0;
+    for (let count = 0; count < 40; count++) world.driver.frame(b, Uint8Array.from([1, 0, 0, 0, 2]), undefined);
+    expect(world.driver.garbageCount).toBe(17);
+    expect(world.said.filter((said) => said === "node cut off")).toHaveLength(1);
+    expect([...world.links]).toEqual([b]);
+    world.turn();
+    expect([...world.links]).toEqual([]);
+    expect(world.driver.admit(recordOf(b), "")).toBe("excluded");
+    expect(world.driver.admit(recordOf(c), "")).toBeUndefined();
+    expect(JSON.parse(world.driver.report(QUIET)) as NodeReport).toMatchObject({ network: { cutOff: 1, garbage: 17 } });
+  });
+
+  test("garbage in datagrams is held against nobody: anybody can send it in the name of a node", () => {
+    const world = alone();
+    world.driver.called(recordOf(b), "");
+    for (let count = 0; count < 40; count++) world.driver.datagram(b, Uint8Array.from([1, 0, 0, 0, 2]));
+    world.turn();
+    expect(world.driver.garbageCount).toBe(40);
+    expect([...world.links]).toEqual([b]);
+  });
+
+  test("of those that call and are no nodes of the view only the last so many stay linked", () => {
+    const world = new World(b);
+    world.driver.called(recordOf(a), "");
+    world.hear(a, installOf());
+    for (let number = 0; number < 300; number++)
+      world.driver.called(recordOf(`x#${String(number).padStart(8, "0")}`), "");
+    expect(world.links.has(a)).toBe(true);
+    expect(world.links.size).toBe(257);
+    expect(world.links.has("x#00000043")).toBe(false);
+    expect(world.links.has("x#00000044")).toBe(true);
+  });
+
   test("packets go to their group; those of groups that this node is not in are let go of", () => {
     const world = alone();
     let released = 0;

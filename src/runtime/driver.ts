@@ -12,7 +12,7 @@ import { groupOf, type JournalRecord, parseRecord, recordFrame } from "../protoc
 import { EPOCH_SECRET_BYTES, type Message } from "../protocol/messages.ts";
 import { Process } from "../protocol/process.ts";
 import type { Bounds, Timing } from "../protocol/timing.ts";
-import { type ClusterView, type NodeId, type NodeRecord, votesOf } from "../protocol/view.ts";
+import { type ClusterView, isNodeOf, type NodeId, type NodeRecord, votesOf } from "../protocol/view.ts";
 import type { Packet } from "../wire/packet.ts";
 import type { JoinRequest } from "./application.ts";
 import { type Authorize, Doorkeeper } from "./doorkeeper.ts";
@@ -20,8 +20,10 @@ import { Gate, type GateHost } from "./gate.ts";
 import type { RecordLog } from "./log/log.ts";
 import type { DiskReport } from "./log/storage.ts";
 import { Memberships } from "./memberships.ts";
+import { Offenders } from "./offenders.ts";
 import type { Clock, Entropy, Evidence, Network, NetworkReport, NetworkSink, Refusal } from "./ports.ts";
 import { recollect } from "./recollection.ts";
+import { Rekeying, type RekeyingHost } from "./rekeying.ts";
 import { isSigned } from "./secure/group-key.ts";
 
 export interface DriverOptions {
@@ -81,8 +83,8 @@ export interface NodeReport {
   }[];
   /** How the node's disk is; null without a data directory. */
   readonly disk: DiskReport | null;
-  /** What was turned away; its `garbage` includes frames of linked nodes. */
-  readonly network: NetworkReport;
+  /** What was turned away; its `garbage` includes frames of linked nodes. `cutOff`: nodes that were, for sending garbage. */
+  readonly network: NetworkReport & { readonly cutOff: number };
 }
 
 interface PendingJoin {
@@ -94,6 +96,10 @@ interface PendingJoin {
 const ROUNDS_MAX = 8;
 /** Of the log that is read at once. */
 const RECALL_BYTES = 1024 * 1024;
+/** So many are linked that have called and are no nodes of the view. */
+const CALLERS_MAX = 256;
+/** First views that wait for the admission: each of the nodes that take this one in may send one, and they are repeated. */
+const HELD_MAX = 16;
 
 export class Driver implements NetworkSink, GateHost {
   readonly #options: DriverOptions;
@@ -101,11 +107,17 @@ export class Driver implements NetworkSink, GateHost {
   readonly #process: Process;
   readonly #memberships: Memberships;
   readonly #gate: Gate;
+  readonly #rekeying: Rekeying;
   readonly #doorkeeper: Doorkeeper | undefined;
   readonly #clock: Clock;
   readonly #listener: DriverListener;
   #network: Network | undefined;
   readonly #linked = new Set<NodeId>();
+  /** Linked because they have called, the first of them first; some are nodes of the view by now. */
+  readonly #callers = new Set<NodeId>();
+  readonly #offenders = new Offenders();
+  /** Offenders whose links end with the next turn. */
+  readonly #condemned = new Set<NodeId>();
   readonly #records = new Map<NodeId, NodeRecord>();
   readonly #joins = new Map<number, PendingJoin>();
   /** Joins that are asked for once this node is in a cluster. */
@@ -155,6 +167,7 @@ export class Driver implements NetworkSink, GateHost {
       this.#effects,
       now,
     );
+    this.#rekeying = new Rekeying(this.#rekeyingHost(self.id));
     this.#memberships = new Memberships(
       this.#process,
       () => {
@@ -163,6 +176,7 @@ export class Driver implements NetworkSink, GateHost {
       },
       () => clock.now(),
       history,
+      this.#rekeying,
     );
     const start = { kind: "start", at: now, node: self.id } as const;
     this.#record(self.disk === "" ? start : { ...start, disk: self.disk });
@@ -265,8 +279,11 @@ export class Driver implements NetworkSink, GateHost {
   turn(): void {
     const network = this.#network as Network;
     const wallTime = this.#clock.wallTime();
+    for (const id of this.#condemned) this.#cut(id);
+    this.#condemned.clear();
     this.#isTurning = true;
     for (let round = 0; round < ROUNDS_MAX; round++) {
+      this.#rekeying.turn();
       this.#process.endTurn(this.#clock.now(), wallTime);
       for (const effect of this.#effects.take()) this.#perform(effect, network);
       if (this.#effects.empty && !this.#process.hasUnfinished) break;
@@ -323,7 +340,7 @@ export class Driver implements NetworkSink, GateHost {
         return { name, status, number, members, synced, slow, awaited, here: members.includes(self) };
       }),
       disk: this.#options.disk?.() ?? null,
-      network: { ...network, garbage: network.garbage + this.#gate.dropped },
+      network: { ...network, garbage: network.garbage + this.#gate.dropped, cutOff: this.#offenders.cutOff },
     };
     return JSON.stringify(report);
   }
@@ -332,7 +349,7 @@ export class Driver implements NetworkSink, GateHost {
     const own = this.#process.cluster.cluster;
     if (peer.id === this.#options.self.id) return "same-id";
     if (own !== "" && cluster !== "" && cluster !== own) return "foreign-cluster";
-    if (this.#process.cluster.hasRemoved(peer.id)) return "excluded";
+    if (this.#process.cluster.hasRemoved(peer.id) || this.#offenders.isCutOff(peer.id)) return "excluded";
     if (this.#status === "closed") return "closing";
     return undefined;
   }
@@ -345,7 +362,21 @@ export class Driver implements NetworkSink, GateHost {
   }
 
   called(peer: NodeRecord, cluster: string): void {
-    if (!this.#closing && this.#status !== "excluded" && this.#isOurs(cluster)) this.#link(peer);
+    if (this.#closing || this.#status === "excluded" || !this.#isOurs(cluster)) return;
+    this.#link(peer);
+    if (!this.#isNode(peer.id)) this.#noteCaller(peer.id);
+  }
+
+  /** Nodes are always welcome; of those that are none yet, and may never be, only so many are linked. */
+  #noteCaller(id: NodeId): void {
+    this.#callers.add(id);
+    if (this.#callers.size <= CALLERS_MAX) return;
+    for (const caller of this.#callers) {
+      this.#callers.delete(caller);
+      if (this.#isNode(caller)) continue;
+      this.#cut(caller);
+      return;
+    }
   }
 
   /** A node joins one cluster: the first that it meets, or, if that does not take it in, another after a while. */
@@ -382,12 +413,23 @@ export class Driver implements NetworkSink, GateHost {
     this.#linked.delete(id);
     this.#doorkeeper?.gone(id);
     this.#process.linkDown(id, evidence !== "lost", this.#clock.now());
-    const { view } = this.#process.cluster;
-    if (evidence !== "lost" && view?.nodes.some((node) => node.id === id) !== true) this.#unlink(id);
+    if (evidence !== "lost" && !this.#isNode(id)) this.#unlink(id);
     this.#clock.requestTurn();
   }
 
+  #isNode(id: NodeId): boolean {
+    const { view } = this.#process.cluster;
+    return view !== undefined && isNodeOf(view, id);
+  }
+
+  /** The link is given up here, as if it could not go on. */
+  #cut(id: NodeId): void {
+    this.linkDown(id, "broken");
+    this.#unlink(id);
+  }
+
   frame(from: NodeId, frame: Uint8Array, slab: Slab | undefined): void {
+    if (this.#condemned.has(from)) return;
     this.#gate.frame(from, frame, slab);
     this.#clock.requestTurn();
   }
@@ -406,7 +448,18 @@ export class Driver implements NetworkSink, GateHost {
     this.#listener.noticed("garbage dropped", { from, what });
   }
 
-  // What has passed the gate.
+  // What has passed the gate, and what has not.
+
+  /**
+   * Where something was dropped of a stream that has no gaps, something is missing (C12): who sends garbage again and again
+   * is cut off.
+   */
+  offence(from: NodeId, what: string): void {
+    this.garbage(from, what);
+    if (!this.#offenders.offended(from)) return;
+    this.#listener.noticed("node cut off", { from, what });
+    this.#condemned.add(from);
+  }
 
   packet(from: NodeId, packet: Packet): void {
     this.#process.packet(from, packet, this.#clock.now());
@@ -416,16 +469,17 @@ export class Driver implements NetworkSink, GateHost {
     this.#process.rawPacket(from, packet);
   }
 
-  message(from: NodeId, message: Message): void {
+  message(from: NodeId, message: Message, bytes: number): void {
     if (message.kind === "installCluster" && this.#admission !== "given") this.#awaitAdmission(from, message);
     else if (message.kind === "directoryRequest" && this.#doorkeeper !== undefined)
       this.#doorkeeper.requested(from, message);
-    else this.#process.receive(from, message, this.#clock.now());
+    else if (message.kind === "keyOffer" || message.kind === "keyTaken") this.#rekeying.receive(from, message);
+    else this.#process.receive(from, message, this.#clock.now(), bytes);
   }
 
   /** The first view waits for the admission; what belongs to it is kept by the core. */
   #awaitAdmission(from: NodeId, message: Extract<Message, { kind: "installCluster" }>): void {
-    this.#held.push({ from, message });
+    if (this.#held.length < HELD_MAX) this.#held.push({ from, message });
     if (this.#admission === "asked") return;
     this.#admission = "asked";
     const proceed = (): void => {
@@ -450,7 +504,7 @@ export class Driver implements NetworkSink, GateHost {
         break;
       case "send":
         if (effect.message.kind === "directoryRequest" && effect.to[0] === this.#options.self.id)
-          this.message(this.#options.self.id, effect.message);
+          this.message(this.#options.self.id, effect.message, 0);
         else this.#gate.send(effect.to, effect.message, network);
         break;
       case "multicast":
@@ -463,12 +517,18 @@ export class Driver implements NetworkSink, GateHost {
       case "useKey":
         this.#gate.useKey(effect.group, effect.number);
         break;
-      case "entered":
-        this.#gate.enter(effect.name, effect.group);
+      case "rekeyed":
+        this.#rekeying.changed(effect.group, effect.publicKey);
+        break;
+      case "entered": {
+        const key = this.#gate.enter(effect.name, effect.group);
+        if (key !== undefined) this.#rekeying.enter(effect.group, effect.name, key);
         this.#memberships.perform(effect);
         break;
+      }
       case "ended":
         this.#gate.leave(effect.group);
+        this.#rekeying.leave(effect.group);
         this.#memberships.perform(effect);
         break;
       case "persist":
@@ -549,6 +609,7 @@ export class Driver implements NetworkSink, GateHost {
 
   #unlink(id: NodeId): void {
     this.#records.delete(id);
+    this.#callers.delete(id);
     this.#linked.delete(id);
     this.#network?.unlink(id);
   }
@@ -563,6 +624,28 @@ export class Driver implements NetworkSink, GateHost {
     this.#status = status;
     this.#statusDetail = detail;
     this.#listener.statusChanged(status, detail);
+  }
+
+  #rekeyingHost(self: NodeId): RekeyingHost {
+    const cluster = (): string => this.#process.cluster.cluster;
+    return {
+      self,
+      get cluster() {
+        return cluster();
+      },
+      now: () => this.#clock.now(),
+      settledView: (group) => {
+        const member = this.#process.members.get(group);
+        const view = member?.epoch?.view;
+        return member?.ended === false && view?.number === member.target.number ? view : undefined;
+      },
+      send: (to, message) => this.#gate.send(to, message, this.#network as Network),
+      request: (command) => {
+        this.#process.cluster.request(command);
+        this.#clock.requestTurn();
+      },
+      mixIn: (group, secret) => this.#gate.mixIn(group, secret),
+    };
   }
 
   #wishOf({ name, digest, durable, operations, security }: JoinRequest): JoinWish {

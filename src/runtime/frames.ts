@@ -27,11 +27,22 @@ export function parseControl(frame: Uint8Array): Message | undefined {
   return reader.finished ? value : undefined;
 }
 
-/** What carries users' bytes from one node to another; in a secure group it is sealed. */
-export type SealedMessage = Extract<Message, { readonly kind: "stateChunk" | "tailChunk" | "answer" }>;
+/** What carries users' bytes, or a key, from one node to another; in a secure group it is sealed. */
+export type SealedMessage = Extract<
+  Message,
+  { readonly kind: "stateChunk" | "tailChunk" | "answer" | "keyOffer" | "keyTaken" }
+>;
+
+const SEALED_KINDS: ReadonlySet<Message["kind"]> = new Set<SealedMessage["kind"]>([
+  "stateChunk",
+  "tailChunk",
+  "answer",
+  "keyOffer",
+  "keyTaken",
+]);
 
 export function isSealedKind(value: Message): value is SealedMessage {
-  return value.kind === "stateChunk" || value.kind === "tailChunk" || value.kind === "answer";
+  return SEALED_KINDS.has(value.kind);
 }
 
 /** Bulk must not delay control: what carries users' bytes travels in the bulk lane. */

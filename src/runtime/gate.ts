@@ -18,6 +18,7 @@ import {
 import type { GroupSecurity } from "./application.ts";
 import { controlFrame, isSealedKind, laneOf, parseControl, type SealedMessage } from "./frames.ts";
 import type { Network } from "./ports.ts";
+import type { GroupKey } from "./secure/group-key.ts";
 import { SEAL_BYTES, Sealing } from "./secure/sealing.ts";
 import { SpentLater } from "./secure/spent.ts";
 
@@ -26,7 +27,11 @@ export interface GateHost {
   /** Of a link, in its order. */
   packet(from: NodeId, packet: Packet): void;
   rawPacket(from: NodeId, packet: Packet): void;
-  message(from: NodeId, message: Message): void;
+  /** `bytes`: of its frame. */
+  message(from: NodeId, message: Message, bytes: number): void;
+  /** What has not passed came over the link of this node: none that keeps to the protocol sends it. */
+  offence(from: NodeId, what: string): void;
+  /** What has not passed came from anywhere, in the name of this node. */
   garbage(from: NodeId, what: string): void;
 }
 
@@ -52,11 +57,12 @@ export class Gate {
     this.#securities.set(name, security);
   }
 
-  /** It has entered a group, secure if it is one of those expected. */
-  enter(name: string, group: number): void {
+  /** It has entered a group, secure if it is one of those expected; the group's own key, if it has one. */
+  enter(name: string, group: number): GroupKey | undefined {
     const security = this.#securities.get(name);
     this.#securities.delete(name);
     if (security !== undefined) this.#sealing.enter(group, security.key?.secret);
+    return security?.key;
   }
 
   learnKey(group: number, view: GroupView, secret: Uint8Array): void {
@@ -65,6 +71,11 @@ export class Gate {
 
   useKey(group: number, epoch: number): void {
     this.#sealing.use(group, epoch);
+  }
+
+  /** The group has another key of its own, with this secret, from the next view on. */
+  mixIn(group: number, secret: Uint8Array): void {
+    this.#sealing.mixIn(group, secret);
   }
 
   leave(group: number): void {
@@ -78,57 +89,59 @@ export class Gate {
     if (type === FRAME_PACKET) {
       const packet = Packet.parse(frame, slab);
       if (packet === undefined) this.#drop(from, "packet");
-      else if (this.#sealing.isSecure(packet.group)) this.#dropClear(from, packet);
-      else this.#host.packet(from, packet);
+      else if (this.#sealing.isSecure(packet.group)) {
+        packet.release();
+        this.#drop(from, "not sealed");
+      } else this.#host.packet(from, packet);
     } else if (type === FRAME_SEALED_PACKET || type === FRAME_SEALED_DIRECT || type === FRAME_SEALED_RAW) {
-      this.#open(from, frame);
+      this.#open(from, frame, this.#drop);
     } else {
       const message = parseControl(frame);
       if (message === undefined) this.#drop(from, "control message");
       else if (isSealedKind(message) && this.#sealing.isSecure(message.group)) this.#drop(from, "not sealed");
-      else this.#host.message(from, message);
+      else this.#host.message(from, message, frame.length);
     }
   }
 
   /** Only raw packets may come this way: nothing else may be forged by it. */
   datagram(from: NodeId, frame: Uint8Array): void {
     if (frame[4] === FRAME_SEALED_RAW) {
-      this.#open(from, frame);
+      this.#open(from, frame, this.#ignore);
       return;
     }
     const packet = Packet.parse(frame, undefined);
-    if (packet === undefined || packet.flavour !== RAW) this.#drop(from, "datagram");
-    else if (this.#sealing.isSecure(packet.group)) this.#dropClear(from, packet);
+    if (packet === undefined || packet.flavour !== RAW) this.#ignore(from, "datagram");
+    else if (this.#sealing.isSecure(packet.group)) this.#ignore(from, "not sealed");
     else this.#host.rawPacket(from, packet);
   }
 
-  #open(from: NodeId, frame: Uint8Array): void {
+  #open(from: NodeId, frame: Uint8Array, drop: (from: NodeId, what: string) => void): void {
     const opened = this.#sealing.open(from, frame);
-    if (opened.kind === "forged") this.#drop(from, `sealed frame: ${opened.why}`);
+    if (opened.kind === "forged") drop(from, `sealed frame: ${opened.why}`);
     if (opened.kind !== "opened") return;
     if (frame[4] === FRAME_SEALED_DIRECT) {
       const message = parseControl(opened.frame);
       const isOfGroup = message !== undefined && isSealedKind(message) && message.group === wordAt(frame, 8);
-      if (isOfGroup) this.#host.message(from, message);
-      else this.#drop(from, "sealed control message");
+      if (isOfGroup) this.#host.message(from, message, frame.length);
+      else drop(from, "sealed control message");
       return;
     }
     const packet = Packet.parse(opened.frame, new SpentLater(opened.frame));
     const isRaw = frame[4] === FRAME_SEALED_RAW;
-    if (packet === undefined || (packet.flavour === RAW) !== isRaw) this.#drop(from, "sealed packet");
+    if (packet === undefined || (packet.flavour === RAW) !== isRaw) drop(from, "sealed packet");
     else if (isRaw) this.#host.rawPacket(from, packet);
     else this.#host.packet(from, packet);
   }
 
-  #drop(from: NodeId, what: string): void {
+  readonly #drop = (from: NodeId, what: string): void => {
+    this.dropped++;
+    this.#host.offence(from, what);
+  };
+
+  readonly #ignore = (from: NodeId, what: string): void => {
     this.dropped++;
     this.#host.garbage(from, what);
-  }
-
-  #dropClear(from: NodeId, packet: Packet): void {
-    packet.release();
-    this.#drop(from, "not sealed");
-  }
+  };
 
   // Out.
 

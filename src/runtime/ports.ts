@@ -132,8 +132,8 @@ export interface Disk {
   open(name: string): DiskFile;
   /** Makes a file of zeros; it is on disk, and so is its name, when `done` is called without a problem. */
   create(name: string, bytes: number, done: (problem: DiskProblem | undefined) => void): void;
-  /** Gives the room back; the file may still be there after a crash. */
-  remove(name: string): void;
+  /** Gives the room back; the file is gone when `done` is called, and may still be there after a crash. */
+  remove(name: string, done: () => void): void;
 }
 
 export interface DiskFile {

@@ -259,8 +259,8 @@ export class World {
     return host;
   }
 
-  /** Joins a group on a running host. */
-  join(name: string, group: string): Counter {
+  /** Joins a group on a running host; `key`: if not with the one that the group was made with. */
+  join(name: string, group: string, key?: GroupKey): Counter {
     const host = this.hosts.get(name) as Host;
     const node = host.id;
     const counter = new Counter({
@@ -279,7 +279,7 @@ export class World {
     });
     host.groups.set(group, counter);
     const { durable = false, secure = false } = this.#options;
-    const security = secure ? { key: this.#keyOf(group) } : undefined;
+    const security = secure ? { key: key ?? this.#keyOf(group) } : undefined;
     const { operations } = counter;
     host.driver?.join(
       [{ name: group, digest: "d", durable, operations, application: counter, security }],

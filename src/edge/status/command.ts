@@ -110,6 +110,7 @@ function show(state: ClusterState, output: Output): void {
 
 const TURNED_AWAY: readonly (readonly [keyof NonNullable<NodeState["network"]>, string])[] = [
   ["garbage", "garbage"],
+  ["cutOff", "cut off"],
   ["unproven", "unproven"],
   ["crowdedOut", "crowded out"],
   ["tooSlow", "too slow"],

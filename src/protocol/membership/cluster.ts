@@ -5,7 +5,9 @@
  * `Succession`; whether there ought to be another one is for `Reconfiguration` to say. This class hears who is there, takes
  * what comes to where it belongs, and says whether the node may serve.
  */
-import type { Packet } from "../../wire/packet.ts";
+import { copyOf } from "../../base/arena.ts";
+import { Packet } from "../../wire/packet.ts";
+import { type Arrival, Early } from "../early.ts";
 import type { ClusterStatus, Effects } from "../effects.ts";
 import type { Epoch } from "../epoch.ts";
 import type { Journal } from "../journal.ts";
@@ -50,7 +52,11 @@ export interface ClusterHost extends DirectoryReplicaHost {
   statusChanged(status: ClusterStatus): void;
 }
 
-const EARLY_MAX = 4096;
+/** A message or a packet of a view that is not installed here yet. */
+interface Ahead extends Arrival {
+  readonly message: Message | undefined;
+  readonly packet: Packet | undefined;
+}
 
 export class Cluster implements SuccessionHost {
   readonly #options: ClusterOptions;
@@ -81,7 +87,7 @@ export class Cluster implements SuccessionHost {
   /** When to stop waiting for the others to take over. */
   #leaveUntil = 0;
   /** What came for a view that is not installed here yet. */
-  #early: { readonly from: NodeId; readonly message: Message | undefined; readonly packet: Packet | undefined }[] = [];
+  readonly #early = new Early<Ahead>();
   #heartbeatAt = 0;
 
   constructor(options: ClusterOptions, effects: Effects, host: ClusterHost, now: number) {
@@ -273,13 +279,14 @@ export class Cluster implements SuccessionHost {
       this.#recovered.packet(packet);
       return;
     }
-    if (packet.epoch > this.#number) this.#keepEarly(from, undefined, packet);
+    if (packet.epoch > this.#number) this.#keepEarly(from, packet, packet.bytes.length);
     if (epoch === undefined || rank < 0 || packet.epoch !== epoch.number) return;
     epoch.receive(rank, packet);
     this.#succession.agreement?.packetsCame();
   }
 
-  receive(from: NodeId, message: Message, now: number): void {
+  /** `bytes`: of its frame. */
+  receive(from: NodeId, message: Message, now: number, bytes = 0): void {
     this.#passTime(now);
     switch (message.kind) {
       case "joinCluster":
@@ -306,8 +313,9 @@ export class Cluster implements SuccessionHost {
         const { view } = this;
         // The view that this node's disk was left in is over: it comes in like any other.
         if (this.#recovered !== undefined && message.view > this.#recovered.view.number) this.#recovered = undefined;
-        else if (view === undefined || (view.cluster === message.cluster && message.view > view.number))
-          this.excluded();
+        else if (view === undefined || (view.cluster === message.cluster && message.view > view.number)) {
+          if (this.#mayMove(from)) this.excluded();
+        }
         break;
       }
       case "foundingCall":
@@ -321,26 +329,28 @@ export class Cluster implements SuccessionHost {
         this.#found(this.#joining?.receive(from, message));
         break;
       case "installCluster":
-        this.#install(message.decided, message.snapshot);
+        if (this.#mayMove(from)) this.#install(message.decided, message.snapshot);
         break;
       case "installedCluster":
         this.#succession.peerInstalled(from, message.view);
         break;
       case "directoryRequest":
         // A node asks for itself only.
-        if (message.request.requester === from) this.#replica.requested(message.request);
+        if (message.request.requester === from && this.view !== undefined && isNodeOf(this.view, from))
+          this.#replica.requested(message.request);
         break;
       case "directoryFeed":
-        if (message.view > this.#number) this.#keepEarly(from, message);
-        else if (message.view === this.view?.number && this.#epoch === undefined)
+        if (message.view > this.#number) this.#keepEarly(from, message, bytes);
+        else if (message.view === this.view?.number && this.#epoch === undefined && from === this.view.acceptors[0])
           this.#replica.feed(message.index, message.requests);
         break;
       case "row":
-        if (message.epoch > this.#number) this.#keepEarly(from, message);
+        if (message.epoch > this.#number) this.#keepEarly(from, message, bytes);
         else if (this.#rankOf(from) >= 0) this.#epochOf(message.epoch)?.receiveRow(this.#rankOf(from), message.row);
         break;
       case "fetch":
         this.#recovered?.receive(from, message, now);
+        if (this.#rankOf(from) < 0) break;
         for (const packet of this.#epochOf(message.epoch)?.packets(message.sender, message.from, message.to) ?? []) {
           this.#effects.perform({ kind: "multicast", to: [from], packet });
         }
@@ -349,7 +359,7 @@ export class Cluster implements SuccessionHost {
         if (!("view" in message) || typeof message.view !== "number") break;
         if (this.#recovered !== undefined) this.#recovered.receive(from, message, now);
         else if (this.view === undefined) break;
-        else if (message.view > this.#number) this.#keepEarly(from, message);
+        else if (message.view > this.#number) this.#keepEarly(from, message, bytes);
         else this.#succession.agree(from, message.view, message);
     }
   }
@@ -419,10 +429,8 @@ export class Cluster implements SuccessionHost {
     this.#host.clusterInstalled(view);
     this.#host.directoryChanged();
     this.#replica.repeat();
-    const early = this.#early;
-    this.#early = [];
-    for (const { from, message, packet } of early) {
-      if (message !== undefined) this.receive(from, message, this.#now);
+    for (const { from, message, packet, bytes } of this.#early.take(() => true)) {
+      if (message !== undefined) this.receive(from, message, this.#now, bytes);
       else if (packet !== undefined) this.packet(from, packet);
     }
     this.#sendHeartbeat(this.#heartbeatTargets());
@@ -463,8 +471,25 @@ export class Cluster implements SuccessionHost {
     return this.#epoch?.number === number ? this.#epoch : undefined;
   }
 
-  #keepEarly(from: NodeId, message: Message | undefined, packet?: Packet): void {
-    if (this.#early.length < EARLY_MAX) this.#early.push({ from, message, packet });
+  #keepEarly(from: NodeId, what: Message | Packet, bytes: number): void {
+    const isStranger = this.view === undefined || !isNodeOf(this.view, from);
+    if (!(what instanceof Packet)) {
+      this.#early.keep({ from, message: what, packet: undefined, bytes }, isStranger);
+      return;
+    }
+    // What a stranger sends must not hold the memory around it.
+    const packet = isStranger ? new Packet(copyOf(what.bytes)) : what;
+    if (this.#early.keep({ from, message: undefined, packet, bytes }, isStranger) && !isStranger) return;
+    what.release();
+  }
+
+  /**
+   * Whether the news of another view counts that this node brings. A node that serves hears of it from one that it knows, or
+   * stops serving soon if there is such a view: until then it believes nobody else.
+   */
+  #mayMove(from: NodeId): boolean {
+    const { view } = this;
+    return view === undefined || this.#status !== "primary" || this.#seats.seat(view, from) !== undefined;
   }
 
   // Coming and going.
@@ -493,7 +518,7 @@ export class Cluster implements SuccessionHost {
     }
     const before = this.#seats.seat(view, node.id);
     if (before !== undefined) {
-      // Two processes never run on one disk, so the earlier one has ended.
+      // Two processes never run on one disk, so the earlier one, to which there is no link any more, has ended.
       this.#detector.linkDown(before, true, this.#now);
       if (left < view.number && view.acceptors.includes(before)) this.#succession.sendInstalled(node.id);
     }
@@ -596,6 +621,8 @@ export class Cluster implements SuccessionHost {
       return;
     }
     if (!isNodeOf(view, from)) return;
+    // It has missed the view that goes on without this node, and may know nobody else who could tell it.
+    if (this.#succession.handsOver) this.#succession.agree(from, heartbeat.view, heartbeat);
     this.#lease.receive(view, from, heartbeat.number, heartbeat.heard);
     if (this.#status === "blocked") this.#checkLease();
     const { suspects, frozen } = heartbeat;

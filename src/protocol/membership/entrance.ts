@@ -41,7 +41,8 @@ export interface EntranceLimits {
   readonly chunksMax: number;
 }
 
-const EARLY_MAX = 65_536;
+/** A donor sends no more than a few before it is answered. */
+const EARLY_MAX = 256;
 
 export class Entrance {
   readonly #host: EntranceHost;
@@ -62,7 +63,7 @@ export class Entrance {
   /** The state came while the primary partition was out of reach. */
   #hasComeWhileBlocked = false;
   /** What has come before the view of its transfer was installed here. */
-  #early: Chunk[] = [];
+  #early: { readonly from: NodeId; readonly chunk: Chunk }[] = [];
 
   /** `remains`: what the joiner's disk has of the group, if it is any use. */
   constructor(host: EntranceHost, remains: Remains | undefined, limits: EntranceLimits, effects: Effects) {
@@ -112,9 +113,12 @@ export class Entrance {
     if (this.#astray) this.#host.wentAstray(view);
   }
 
-  receive(chunk: Chunk): void {
+  receive(from: NodeId, chunk: Chunk): void {
     if (chunk.view !== this.#since) {
-      if (this.#gate !== undefined && this.#early.length < EARLY_MAX) this.#early.push(chunk);
+      const isAhead = this.#gate !== undefined && chunk.view > this.#since;
+      if (isAhead && this.#early.length < EARLY_MAX) this.#early.push({ from, chunk });
+    } else if (from !== this.#donor) {
+      // Whoever else has a state was not asked for it.
     } else if (this.#astray || this.#gate === undefined) {
       // It comes too late.
     } else if (chunk.kind === "stateChunk") {
@@ -167,7 +171,7 @@ export class Entrance {
     this.#since = since;
     this.#host.journal.beginCheckpoint(since);
     if (!isChoice) this.#whole();
-    for (const chunk of this.#early.splice(0)) this.receive(chunk);
+    for (const { from, chunk } of this.#early.splice(0)) this.receive(from, chunk);
   }
 
   #whole(): Loading {

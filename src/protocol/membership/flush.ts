@@ -259,7 +259,9 @@ export class Flush {
   #cut(target: GroupView, step: Step): void {
     const epoch = this.#host.epoch;
     const isMine = epoch === undefined || epoch.number === step.from || epoch.number === step.view.number;
-    if (!isMine || !this.#host.learnSecret(step)) return;
+    // Only a liar issues a step to who has no part in it, or past its own target.
+    const isSound = step.view.members.includes(this.#host.self) && step.view.number <= target.number;
+    if (!isMine || !isSound || !this.#host.learnSecret(step)) return;
     this.#seen = { ballot: target.number, step };
     this.#fetching = true;
     if (epoch !== undefined && epoch.number === step.from) {

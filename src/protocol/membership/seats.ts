@@ -16,7 +16,8 @@ export class Seats {
   /** The node that speaks for a node of the view: itself, or who has come back on its disk. */
   speaker(view: ClusterView, id: NodeId): NodeId {
     const disk = diskOf(view, id);
-    if (disk === "") return id;
+    // Whoever else names the disk of a node that is there does not tell the truth.
+    if (disk === "" || this.#linked.has(id)) return id;
     let found = id;
     for (const peer of this.#linked.values()) if (peer.disk === disk && peer.id !== id) found = peer.id;
     return found;
@@ -26,7 +27,8 @@ export class Seats {
   seat(view: ClusterView, speaker: NodeId): NodeId | undefined {
     if (view.nodes.some(({ id }) => id === speaker)) return speaker;
     const disk = this.#linked.get(speaker)?.disk ?? "";
-    return disk === "" ? undefined : view.nodes.find((node) => node.disk === disk)?.id;
+    if (disk === "") return undefined;
+    return view.nodes.find((node) => node.disk === disk && !this.#linked.has(node.id))?.id;
   }
 }
 

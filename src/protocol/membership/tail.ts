@@ -88,7 +88,7 @@ export class TailDonation {
   }
 
   credit(index: number): void {
-    this.#credited = Math.max(this.#credited, index + 1);
+    this.#credited = Math.max(this.#credited, Math.min(index + 1, this.#sent));
     this.#go();
   }
 

@@ -48,7 +48,8 @@ export class Donation {
   }
 
   credit(index: number): void {
-    this.#credited = Math.max(this.#credited, index + 1);
+    // For what was not sent there is no credit.
+    this.#credited = Math.max(this.#credited, Math.min(index + 1, this.#sent));
     this.#pull();
   }
 

@@ -83,6 +83,19 @@ describe("the handshake", () => {
     );
   });
 
+  it("is none with a text that makes lines in a log or does something to a terminal", () => {
+    const [hello] = vectors.flatMap(({ message }) => (message.kind === "hello" ? [message] : []));
+    if (hello === undefined) throw new Error("there is no example");
+    for (const text of ["x\ny#00000001", "x\x1b[2J#00000001", "\x7f", "\u009b"]) {
+      for (const field of ["id", "address", "disk"]) {
+        const forged: Handshake = { ...hello, record: { ...hello.record, [field]: text } };
+        expect(readHandshake(handshakeFrame(forged))).toBeUndefined();
+      }
+      expect(readHandshake(handshakeFrame({ ...hello, cluster: text }))).toBeUndefined();
+      expect(readHandshake(handshakeFrame({ kind: "refusal", code: "closing", detail: text }))).toBeUndefined();
+    }
+  });
+
   it("never throws on garbage", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), (garbage) => {

@@ -131,10 +131,11 @@ export function commonVersion(
 function isSound(message: Handshake): boolean {
   switch (message.kind) {
     case "hello":
-      return isOffset(message.offset) && isRecord(message.record);
+      return isOffset(message.offset) && isRecord(message.record) && isPlain(message.cluster);
     case "welcome":
-      return isOffset(message.offset) && isRecord(message.record);
+      return isOffset(message.offset) && isRecord(message.record) && isPlain(message.cluster);
     case "refusal":
+      return isPlain(message.detail);
     case "inquiry":
     case "report":
       return true;
@@ -145,6 +146,15 @@ export function isOffset(offset: number): boolean {
   return Number.isSafeInteger(offset) && offset >= 0;
 }
 
-function isRecord(record: Laid<typeof nodeRecord>): boolean {
-  return record.id !== "" && record.livenessPort <= 65_535;
+function isRecord({ id, address, disk, livenessPort }: Laid<typeof nodeRecord>): boolean {
+  return id !== "" && livenessPort <= 65_535 && [id, address, disk].every(isPlain);
+}
+
+/** Whether a text can be shown and logged: it makes no line, and does nothing to a terminal. */
+function isPlain(text: string): boolean {
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code < 0x20 || (code >= 0x7f && code < 0xa0)) return false;
+  }
+  return true;
 }

@@ -234,6 +234,28 @@ describe("a stranger at the port", () => {
     expect(await one.sink.first("down", ({ evidence }) => evidence === "broken")).toMatchObject({ id: "x#1" });
   });
 
+  it("in the name of a linked node, with a session of its own, neither gets its stream nor ends the link", async () => {
+    const [one, other] = [await node("a#1"), await node("b#1")];
+    await linkUp(one, other);
+    other.sink.call((network) => network.send("a#1", "bulk", numberedFrame(0, 100)));
+    other.sink.call((network) => network.flush());
+    await one.sink.until(() => one.sink.frames.length === 1);
+    one.sink.call((network) => network.send("b#1", "bulk", numberedFrame(0, 100)));
+    one.sink.call((network) => network.flush());
+    await other.sink.until(() => other.sink.frames.length === 1);
+    for (const session of [1, 0xffff_fffe, 0xffff_ffff]) {
+      const { socket, answer, closed } = await stranger(one);
+      socket.write(helloFrom("b#1", { session, attempt: 1000 }));
+      const said = await Promise.race([answer.then(readHandshake), closed]);
+      if (said !== undefined) expect(said).toMatchObject({ kind: "refusal", code: "not-linked" });
+    }
+    one.sink.call((network) => network.send("b#1", "bulk", numberedFrame(1, 100)));
+    one.sink.call((network) => network.flush());
+    await other.sink.until(() => other.sink.frames.length === 2);
+    expect(one.sink.count("down")).toBe(0);
+    expect(one.network.counters.broken).toBe(0);
+  });
+
   it("whose hello was overtaken by a later one of the same session does not disturb that one", async () => {
     const one = await node("a#1");
     const later = await stranger(one);

@@ -123,6 +123,12 @@ export class Link implements InboundOwner, OutboundOwner {
       return;
     }
     const isRenewed = this.#peerSession !== 0 && this.#peerSession !== hello.session;
+    // Who begins another session has ended the connections of this one. Over that which we receive by it says otherwise, so
+    // this is somebody else in its name; or the news of the end is on its way, and it will try again.
+    if (isRenewed && this.#inbound.isUp) {
+      caller.refuse("not-linked", "");
+      return;
+    }
     if (!this.#isSession(hello.session)) {
       caller.refuse("not-linked", "");
       return;

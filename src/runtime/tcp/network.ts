@@ -3,6 +3,7 @@
  * by the side that receives on it. This file owns the listening socket and decides who is answered; links, connections,
  * queues and datagrams have their own files.
  */
+import { randomInt } from "node:crypto";
 import { createServer, type Server, type Socket } from "node:net";
 import { assert } from "../../base/assert.ts";
 import { type Slab, SlabPool } from "../../base/slabs.ts";
@@ -47,6 +48,9 @@ export interface TcpOptions {
 /** So much is written to one node before the next one has its turn: a packet that is full. */
 const TURN_BYTES = 64 * 1024;
 
+/** Sessions are 32 bits long, and a process makes fewer than half of them. */
+const SESSION_FIRST_MAX = 2 ** 31;
+
 /** What has to go by a link instead of a datagram is dropped when so much waits for the node already. */
 const DATAGRAM_BACKLOG_MAX = 256 * 1024;
 
@@ -70,7 +74,8 @@ export class TcpNetwork implements Network {
   readonly #anteroom: Anteroom<Socket>;
   readonly #links = new Map<NodeId, Link>();
   readonly #dirty: Link[] = [];
-  #sessions = 0;
+  /** Sessions are counted from where nobody can guess: who knows the number of one is a side of it. */
+  #sessions = randomInt(1, SESSION_FIRST_MAX);
   readonly #probes = new Set<Dial>();
   /** Those who have passed the guard and are in their handshake, by the connection that they made. */
   readonly #callers = new Map<Caller, { readonly made: Socket; readonly host: string }>();

@@ -63,7 +63,7 @@ export const DEFAULT_LIMITS: Limits = {
   halfOpenPerRemoteMax: 128,
   waitingMax: 256,
   waitingPerRemoteMax: 32,
-  strangersPerSecond: 256,
+  strangersPerSecond: 128,
   knownPerSecond: 1024,
   lingerMs: 250,
   versionOldest: VERSION_OLDEST,
