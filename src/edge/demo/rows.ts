@@ -23,8 +23,9 @@ export function rowsOn(output: Output): Row {
 /** What to try after a demo. */
 export function next(commands: readonly (readonly [command: string, about: string])[], output: Output): void {
   const { bold, dim } = output.colours;
+  const width = Math.max(36, ...commands.map(([command]) => command.length)) + 2;
   output.line(`\n${bold("Next")}\n`);
-  for (const [command, about] of commands) output.line(`  ${command.padEnd(38)}${dim(about)}`);
+  for (const [command, about] of commands) output.line(`  ${command.padEnd(width)}${dim(about)}`);
 }
 
 export function ms(value: number | null): string {
