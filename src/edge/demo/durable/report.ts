@@ -8,7 +8,7 @@ import { type DurableOutcome, type DurablyJudged, RECOVERY_MS_MAX } from "./outc
 
 const NEXT = [
   ["npx coterie demo --durable --megabytes 100", "the same, with logs of that size"],
-  ["npx coterie simulate", "the same code, simulated, under worse"],
+  ["npx coterie simulate", "the same code, under worse faults"],
   ["npx coterie status", "the nodes that run on this machine"],
 ] as const;
 
