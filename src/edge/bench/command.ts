@@ -9,6 +9,7 @@ import { figure, Output } from "../output.ts";
 import {
   BASELINES,
   type Baseline,
+  durableRound,
   type Latency,
   latencyRound,
   medianRound,
@@ -29,6 +30,7 @@ interface Options {
   readonly perSecond: number;
   readonly seconds: number;
   readonly secure?: boolean;
+  readonly durable?: boolean;
   readonly rounds: number;
   readonly json?: boolean;
 }
@@ -44,7 +46,9 @@ export function addBench(program: Command): void {
       process.exitCode = await throughput(options);
     });
   common(bench.command("latency"), LATENCIES)
-    .description("How long a message takes, to a round trip on plain TCP.")
+    .description(
+      "How long a message takes, to a round trip on plain TCP; with --durable to the same in memory and two writes to disk.",
+    )
     .action(async (options: Options) => {
       process.exitCode = await latency(options);
     });
@@ -74,6 +78,10 @@ function common(command: Command, ways: readonly Way[]): Command {
     )
     .option("--seconds <count>", "how long each measurement takes", wholeNumber("--seconds", 1, 3600), 3)
     .option("--secure", "the group is secure, over TLS 1.3; a clear one is measured with --against clear")
+    .option(
+      "--durable",
+      "the group is durable, on the disk of the temporary folder; --against disk: to plain logs there",
+    )
     .option("--rounds <count>", "of which the median is taken", wholeNumber("--rounds", 1, 99), 3)
     .option("--json", "print one JSON object")
     .addHelpText("after", exitHelp("never"));
@@ -110,7 +118,14 @@ async function latency(options: Options): Promise<Exit> {
   const output = new Output(options.json === true);
   const work = workOf(options.perSecond > 0 ? options : { ...options, senders: 1 });
   title(output, "latency", work);
-  const round = await median(options.rounds, output, (round) => latencyRound(work, round), latencyLine);
+  const measure = work.durable === true && work.perSecond === 0 ? durableRound : latencyRound;
+  const against = measure === durableRound ? "in memory, and two writes" : "round trip";
+  const round = await median(
+    options.rounds,
+    output,
+    (round) => measure(work, round),
+    (round) => latencyLine(round, against),
+  );
   if (round === undefined) return EXIT.failed;
   const { ratio, group, baseline } = round;
   output.line(`\n  ${output.colours.bold(`ratio ${ratio.toFixed(2)}`)} of the medians`);
@@ -126,7 +141,17 @@ async function latency(options: Options): Promise<Exit> {
   return EXIT.ok;
 }
 
-function workOf({ flavour, size, members, senders = members, api, perSecond, seconds, secure }: Options): Work {
+function workOf({
+  flavour,
+  size,
+  members,
+  senders = members,
+  api,
+  perSecond,
+  seconds,
+  secure,
+  durable,
+}: Options): Work {
   return {
     flavour,
     bytes: size,
@@ -137,6 +162,7 @@ function workOf({ flavour, size, members, senders = members, api, perSecond, sec
     seconds,
     oneInFlight: false,
     secure: secure === true,
+    durable: durable === true,
   };
 }
 
@@ -156,12 +182,16 @@ async function median<F>(
   return medianRound(done);
 }
 
-function title(output: Output, what: string, { flavour, bytes, members, senders, perSecond }: Work): void {
+function title(
+  output: Output,
+  what: string,
+  { flavour, bytes, members, senders, perSecond, secure, durable }: Work,
+): void {
   const { bold, dim } = output.colours;
   const rate = perSecond > 0 ? `, ${figure(perSecond)} a second from each` : "";
-  output.line(
-    `\n${bold(`coterie bench ${what}`)}  ${dim(`${flavour}, ${figure(bytes)} bytes, ${senders} of ${members} send${rate}`)}\n`,
-  );
+  const kind = `${secure === true ? ", secure" : ""}${durable === true ? ", durable" : ""}`;
+  const said = `${flavour}, ${figure(bytes)} bytes, ${senders} of ${members} send${rate}${kind}`;
+  output.line(`\n${bold(`coterie bench ${what}`)}  ${dim(said)}\n`);
 }
 
 function throughputLine({ ratio, group, baseline }: Round<Throughput>): string {
@@ -170,7 +200,7 @@ function throughputLine({ ratio, group, baseline }: Round<Throughput>): string {
   return `group: ${each(group)}\n  other: ${each(baseline)}   ratio ${ratio.toFixed(2)}`;
 }
 
-function latencyLine({ ratio, group, baseline }: Round<Latency>): string {
+function latencyLine({ ratio, group, baseline }: Round<Latency>, against: string): string {
   const { p50, p99, p999, deviation } = group;
   const parts = [
     `median ${figure(p50)} µs`,
@@ -178,7 +208,7 @@ function latencyLine({ ratio, group, baseline }: Round<Latency>): string {
     `99.9 % ${figure(p999)} µs`,
     `deviation ${figure(deviation)} µs`,
   ];
-  return `${parts.join(", ")}; round trip ${figure(baseline.p50)} µs   ratio ${ratio.toFixed(2)}`;
+  return `${parts.join(", ")}; ${against} ${figure(baseline.p50)} µs   ratio ${ratio.toFixed(2)}`;
 }
 
 function times({ p50, p99, p999, mean, deviation }: Latency): Readonly<Record<string, number>> {
