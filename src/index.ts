@@ -5,6 +5,7 @@
 export { type Batch, batched, borrowed } from "./group/batch.ts";
 export {
   type Checkpoint,
+  type Durability,
   defineGroup,
   type GroupDefinition,
   type GroupDescription,

@@ -11,7 +11,7 @@ import type { GroupView, NodeId } from "../protocol/view.ts";
 import { RAW, SAFE, TOTAL } from "../wire/packet.ts";
 import type { NullReply, Position, QueryContext, UpdateContext, ViewContext } from "./operations.ts";
 
-const NOBODY: GroupView = { number: 0, members: [], synced: [], lacking: [] };
+const NOBODY: GroupView = { number: 0, members: [], synced: [], acceptors: [], lacking: [] };
 const NULL_REPLY = Object.freeze({}) as NullReply;
 
 export class LiveUpdateContext implements UpdateContext<unknown> {

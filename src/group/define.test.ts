@@ -41,6 +41,9 @@ test.each([
   ["checkpoint.load", { ...good, checkpoint: { save: String } }],
   ["checkpoint.everyUpdates", { ...good, checkpoint: { save: String, load: String, everyUpdates: 5 } }],
   ["durable", { ...good, durable: "yes" }],
+  ["durable", { ...good, durable: { disks: 2 } }],
+  ["durable.acceptors", { ...good, durable: { acceptors: 0 } }],
+  ["durable.acceptors", { ...good, durable: { acceptors: 1025 } }],
   ["open", { ...good, open: true }],
   ["open.update", { ...good, open: { update: { add: true } } }],
   ["open.updates", { ...good, open: { updates: "add" } }],
@@ -107,6 +110,8 @@ test("the digest covers what members must agree on, and nothing else", () => {
     { ...good, name: "h" },
     { ...good, version: 2 },
     { ...good, durable: true },
+    { ...good, durable: { acceptors: 2 } },
+    { ...good, durable: { acceptors: 3 } },
     { ...good, maxMessageBytes: 1000 },
   ];
   const digests = others.map((other) => defineGroup(other as typeof good).digest);

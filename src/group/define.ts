@@ -6,7 +6,7 @@
  */
 import { createHash } from "node:crypto";
 import type { StandardSchemaV1 } from "@standard-schema/spec";
-import { OPERATIONS_MAX } from "../protocol/view.ts";
+import { NODES_MAX, OPERATIONS_MAX } from "../protocol/view.ts";
 import { type BatchHandler, batchHandlerOf, isBorrower } from "./batch.ts";
 import { CoterieError } from "./errors.ts";
 import { operationCode } from "./message.ts";
@@ -68,9 +68,11 @@ export interface GroupDescription<S, U extends Handlers<UpdateContext<S>>, Q ext
   readonly maxMessageBytes?: number;
   /**
    * Members keep what they hold on disk, so that the group outlives them all: what is safe, and what was flushed, is on
-   * the disk of every member that holds the state. Needs `dataDir` at all nodes that join. The same at all members.
+   * the disk of every member that holds the state. With `{ acceptors: n }` it is on n disks, those of the oldest members
+   * that hold the state, before it counts as safe or flushed, and in the memory of all; the other disks follow. Then the group
+   * outlives them all as long as one of these disks is left. Needs `dataDir` at all nodes that join. The same at all members.
    */
-  readonly durable?: boolean;
+  readonly durable?: boolean | Durability;
   /** Default: the whole state by the default codec, at once. */
   readonly checkpoint?: Checkpoint<S>;
   /** What is done about a member that holds the others' sends back; each member goes by its own definition. */
@@ -82,6 +84,11 @@ export interface GroupDescription<S, U extends Handlers<UpdateContext<S>>, Q ext
   readonly secure?: boolean;
   /** Part of the digest: members with another version are refused. */
   readonly version?: string | number;
+}
+
+export interface Durability {
+  /** For so many disks safe messages wait, 1 to 1024; for all if there are no more members. */
+  readonly acceptors: number;
 }
 
 type ArgumentsSchemas<H> = { readonly [K in keyof H]?: StandardSchemaV1<unknown, ArgumentsOf<H[K]>> };
@@ -140,6 +147,7 @@ export interface CompiledDefinition {
   readonly onExcluded: ((error: CoterieError) => unknown) | undefined;
   readonly maxMessageBytes: number;
   readonly durable: boolean;
+  readonly acceptors: number | undefined;
   readonly checkpoint: Checkpoint<unknown> | undefined;
   readonly slowMember: SlowMemberPolicy;
   readonly secure: boolean;
@@ -193,7 +201,7 @@ function compile(description: Readonly<Record<string, unknown>>): CompiledDefini
   for (const field of Object.keys(description)) {
     if (!FIELDS.has(field)) throw invalid(field, "is not an option", `the options are ${[...FIELDS].join(", ")}`);
   }
-  const { version, maxMessageBytes = MESSAGE_BYTES_DEFAULT, durable = false, secure = false } = description;
+  const { version, maxMessageBytes = MESSAGE_BYTES_DEFAULT, secure = false } = description;
   const name = groupName(description["name"]);
   if (version !== undefined && typeof version !== "string" && typeof version !== "number") {
     throw invalid("version", "is neither a string nor a number");
@@ -201,7 +209,7 @@ function compile(description: Readonly<Record<string, unknown>>): CompiledDefini
   if (!isCount(maxMessageBytes) || maxMessageBytes > MESSAGE_BYTES_MAX) {
     throw invalid("maxMessageBytes", `is not a whole number from 1 to ${MESSAGE_BYTES_MAX}`);
   }
-  if (typeof durable !== "boolean") throw invalid("durable", "is not a boolean");
+  const { durable, acceptors } = durabilityIn(description["durable"]);
   if (typeof secure !== "boolean") throw invalid("secure", "is neither true nor false");
   const state = functionIn(description, "state");
   if (state === undefined) throw invalid("state", "is missing", "give a function that returns the initial state");
@@ -220,7 +228,7 @@ function compile(description: Readonly<Record<string, unknown>>): CompiledDefini
   }
   return {
     name,
-    digest: digestOf(name, version, maxMessageBytes, durable, secure),
+    digest: digestOf(name, version, maxMessageBytes, { durable, acceptors }, secure),
     operations: [...updates, ...queries].map(({ opcode }) => opcode).sort((a, b) => a - b),
     state,
     updates,
@@ -229,6 +237,7 @@ function compile(description: Readonly<Record<string, unknown>>): CompiledDefini
     onExcluded: functionIn(description, "onExcluded"),
     maxMessageBytes,
     durable,
+    acceptors,
     checkpoint: checkpointIn(description["checkpoint"]),
     slowMember: slowMemberIn(description["slowMember"]),
     secure,
@@ -362,7 +371,7 @@ function digestOf(
   name: string,
   version: string | number | undefined,
   maxMessageBytes: number,
-  durable: boolean,
+  { durable, acceptors }: Pick<CompiledDefinition, "durable" | "acceptors">,
   secure: boolean,
 ): string {
   const agreed = [
@@ -371,9 +380,22 @@ function digestOf(
     version === undefined ? null : String(version),
     maxMessageBytes,
     ...(durable ? ["durable"] : []),
+    ...(acceptors === undefined ? [] : [`acceptors ${acceptors}`]),
     ...(secure ? ["secure"] : []),
   ];
   return createHash("sha256").update(JSON.stringify(agreed)).digest("hex").slice(0, DIGEST_DIGITS);
+}
+
+function durabilityIn(given: unknown = false): Pick<CompiledDefinition, "durable" | "acceptors"> {
+  if (typeof given === "boolean") return { durable: given, acceptors: undefined };
+  if (typeof given !== "object" || given === null || Object.keys(given).join() !== "acceptors") {
+    throw invalid("durable", "is neither a boolean nor `{ acceptors }`");
+  }
+  const { acceptors } = given as { readonly acceptors: unknown };
+  if (!isCount(acceptors) || acceptors > NODES_MAX) {
+    throw invalid("durable.acceptors", `is not a whole number from 1 to ${NODES_MAX}`);
+  }
+  return { durable: true, acceptors };
 }
 
 function isCount(value: unknown): value is number {

@@ -283,10 +283,10 @@ class Joining {
       replicaOf(definition, { onReady: () => this.#ready(index), onEnded: (error) => this.fail(error) }),
     );
     const requests = this.#replicas.map((application) => {
-      const { name, digest, durable, secure, operations } = application.definition;
+      const { name, digest, durable, acceptors, secure, operations } = application.definition;
       const key = keys.get(name);
       const security = secure ? { key: key && new GroupKey(key, name) } : undefined;
-      return { name, digest, durable, operations, application, security };
+      return { name, digest, durable, acceptors, operations, application, security };
     });
     this.#cancel = runtime.join(requests, (why) => this.fail(errorOf(why, definitions)));
     if (this.#over) this.#cancel();

@@ -8,7 +8,7 @@ import type { CoterieError } from "./errors.ts";
 import { createNode } from "./node.ts";
 import { type CapturedState, captureState, Loader } from "./state.ts";
 
-const VIEW = { number: 7, members: ["a#00000001"], synced: [], lacking: [] };
+const VIEW = { number: 7, members: ["a#00000001"], synced: [], acceptors: [], lacking: [] };
 
 async function chunksOf(reader: StateReader): Promise<Uint8Array[]> {
   const chunks: Uint8Array[] = [];

@@ -33,7 +33,7 @@ class Node {
   constructor(id: NodeId, members: readonly NodeId[], options: Partial<EpochOptions> = {}) {
     this.id = id;
     this.#members = members;
-    const view = { number: 1, members, synced: members, lacking: [] };
+    const view = { number: 1, members, synced: members, acceptors: [], lacking: [] };
     const deliver = (packet: Packet, sender: number, index: number): void => {
       this.delivered.push({ text: textOf(packet), flavour: packet.flavour, sender, seqno: packet.seqno, index });
       this.onDeliver(packet);

@@ -18,7 +18,7 @@ import { Rows } from "./multicast/rows.ts";
 import { Stability } from "./multicast/stability.ts";
 import { Stream } from "./multicast/stream.ts";
 import { SEQUENCER, TotalOrder } from "./multicast/total.ts";
-import { type GroupView, isQuorum, type NodeId } from "./view.ts";
+import { type GroupView, isAcceptor, isQuorum, type NodeId } from "./view.ts";
 
 export interface EpochOptions {
   readonly group: number;
@@ -53,6 +53,8 @@ export class Epoch {
   readonly #group: number;
   readonly #options: EpochOptions;
   readonly #effects: Effects;
+  /** What this member holds is on its disk. */
+  readonly #awaitsDisk: boolean;
   readonly #streams: readonly Stream[];
   readonly #custody: Custody;
   readonly #stability: Stability;
@@ -87,7 +89,8 @@ export class Epoch {
     this.#options = options;
     this.#effects = effects;
     this.#streams = Array.from({ length: size }, () => new Stream());
-    this.#custody = new Custody(this.#streams, journal);
+    this.#awaitsDisk = journal.durable && isAcceptor(view, self);
+    this.#custody = new Custody(this.#streams, journal, this.#awaitsDisk);
     this.#stability = new Stability(size);
     this.#order = new TotalOrder(size);
     this.#causal = new CausalOrder(size, this.rank);
@@ -102,6 +105,7 @@ export class Epoch {
     this.#ordered = new Uint32Array(size);
     this.#fifoCounts = new Float64Array(size);
     this.#causalCounts = new Float64Array(size);
+    this.#custody.begin(() => this.#acknowledgeAll());
   }
 
   get number(): number {
@@ -156,6 +160,7 @@ export class Epoch {
     stream.accept(packet);
     if (this.#isDurable) this.#custody.take(this.rank, stream.received);
     else this.#stability.raise(this.rank, this.rank, stream.received);
+    if (this.#isDurable && !this.#awaitsDisk) this.#acknowledge(this.rank);
     packet.retain();
     this.#effects.perform({ kind: "multicast", to: this.others, packet });
     this.#walk(this.rank);
@@ -224,7 +229,7 @@ export class Epoch {
   receiveSolicit(from: number, target: Row): void {
     if (this.#frozen || target.length !== this.view.members.length) return;
     this.#rows.solicited(from, target);
-    if (this.#rows.isWanted) this.#options.journal.hurry();
+    if (this.#rows.isWanted && this.#awaitsDisk) this.#options.journal.hurry();
   }
 
   /** Copies of packets of `sender` from `from` up to but not including `to`, for a member that lacks them. */
@@ -253,11 +258,9 @@ export class Epoch {
   settle(): void {
     const isAwaited = this.#isAwaited;
     this.#isAwaited = false;
-    this.#custody.settle(isAwaited || this.#rows.isWanted, () => {
+    this.#custody.settle(this.#awaitsDisk && (isAwaited || this.#rows.isWanted), () => {
       if (isAwaited) this.#rows.hurry();
-      if (this.#frozen || this.#paused) return;
-      for (let sender = 0; sender < this.#streams.length; sender++) this.#acknowledge(sender);
-      this.#advance();
+      this.#acknowledgeAll();
     });
   }
 
@@ -361,13 +364,16 @@ export class Epoch {
 
   #noteReceived(sender: number): void {
     const count = (this.#streams[sender] as Stream).received;
-    if (this.#isDurable) {
-      this.#custody.take(sender, count);
-      return;
-    }
-    // What comes its sender holds.
-    this.#stability.raise(sender, sender, count);
-    this.#acknowledge(sender);
+    if (this.#isDurable) this.#custody.take(sender, count);
+    // What comes its sender holds, if that does not mean on disk.
+    else this.#stability.raise(sender, sender, count);
+    if (!this.#awaitsDisk) this.#acknowledge(sender);
+  }
+
+  #acknowledgeAll(): void {
+    if (this.#frozen || this.#paused) return;
+    for (let sender = 0; sender < this.#streams.length; sender++) this.#acknowledge(sender);
+    this.#advance();
   }
 
   /** Lets this member's row say what it holds of a sender. */
@@ -411,8 +417,8 @@ export class Epoch {
    * not help; the sequencer says it by its order packets, or, like the others, when it is on disk.
    */
   #hurryRow(): void {
-    if (this.#isDurable) this.#isAwaited = true;
-    else if (this.rank !== SEQUENCER) this.#rows.hurry();
+    if (this.#awaitsDisk) this.#isAwaited = true;
+    else if (this.#isDurable || this.rank !== SEQUENCER) this.#rows.hurry();
   }
 
   /** Delivers what has become deliverable and forgets what all hold. */

@@ -5,7 +5,7 @@
  */
 import type { Epoch } from "./epoch.ts";
 import type { Row } from "./messages.ts";
-import type { NodeId } from "./view.ts";
+import { isAcceptor, type NodeId } from "./view.ts";
 
 interface PendingFlush {
   readonly id: number;
@@ -50,15 +50,20 @@ export class Flushes {
     const { members } = epoch.view;
     const held: number[] = [];
     let counted: Row | undefined;
+    let holders: readonly NodeId[] = [];
     let copies = 0;
+    const acceptors = members.filter((member) => isAcceptor(epoch.view, member)).length;
     this.#pending = this.#pending.filter(({ id, target, copies: wanted = members.length }) => {
       if (target === undefined) return true;
       if (target !== counted) {
         counted = target;
         // D-1: what was delivered before a joiner came is held only by those that have the state.
-        copies = members.filter((member, rank) => epoch.stability.covers(rank, target) && isSynced(member)).length;
+        holders = members.filter((member, rank) => epoch.stability.covers(rank, target) && isSynced(member));
+        // What is to outlive failures of the whole group is on the disks of acceptors.
+        copies = holders.filter((member) => isAcceptor(epoch.view, member)).length;
       }
-      const isHeld = copies >= Math.min(wanted, members.length);
+      const isHeld =
+        holders.length === members.length || (wanted < members.length && copies >= Math.min(wanted, acceptors));
       if (isHeld) held.push(id);
       return !isHeld;
     });

@@ -10,7 +10,7 @@ import type { JournalRecord } from "./journal-records.ts";
 import type { GroupView } from "./view.ts";
 
 const MIB = 1024 * 1024;
-const view = (number: number): GroupView => ({ number, members: ["a#1"], synced: ["a#1"], lacking: [] });
+const view = (number: number): GroupView => ({ number, members: ["a#1"], synced: ["a#1"], acceptors: [], lacking: [] });
 
 function packets(epoch: number, count: number, letters = 1): JournalRecord[] {
   const text = "x".repeat(letters);
@@ -34,6 +34,21 @@ function journalOf(epochs: readonly (readonly [count: number, letters: number])[
   }
   return { log, journal };
 }
+
+test("a checkpoint that is on disk only after the membership has ended gives up nothing", () => {
+  const effects = new Effects();
+  const log = new DurableJournal(effects, 0);
+  const journal = new GroupJournal(log, 1, "g", "a#1", 1e9);
+  journal.begin(view(1), { from: 0, cut: [] });
+  for (const record of packets(1, 3)) journal.write(record);
+  journal.begin(view(2), { from: 1, cut: [3] });
+  journal.beginCheckpoint(2);
+  journal.checkpoint(new Uint8Array(1), true, () => {});
+  journal.end();
+  log.persisted(log.next);
+  expect(journal.remains).toMatchObject({ from: 0, checkpoint: undefined });
+  expect(effects.take().filter(({ kind }) => kind === "forget")).toEqual([]);
+});
 
 /** A checkpoint of the present epoch, of so many bytes, all of it on disk. */
 function checkpoint({ log, journal }: ReturnType<typeof journalOf>, number: number, bytes: number): void {

@@ -114,6 +114,14 @@ export class GroupJournal extends JournalPart {
     return this.#remains;
   }
 
+  /**
+   * The membership is over, and another one says what the group needs of the log: a checkpoint that is still on its way to the
+   * disk comes too late.
+   */
+  end(): void {
+    this.#open = undefined;
+  }
+
   /** A checkpoint of the state at the start of the present epoch, `view`, begins; one that is under way is abandoned. */
   beginCheckpoint(view: number): void {
     if (!this.durable) return;

@@ -10,14 +10,14 @@ const began = (number: number, from: number): JournalRecord => ({
   group: 1,
   name: "g",
   self: "a#1",
-  view: { number, members: ["a#1"], synced: ["a#1"], lacking: [] },
+  view: { number, members: ["a#1"], synced: ["a#1"], acceptors: [], lacking: [] },
   from,
   cut: [],
 });
 /** A membership begins whose state is to come from others. */
 const joined = (number: number): JournalRecord => ({
   ...{ kind: "began", group: 1, name: "g", self: "a#1", from: 0, cut: [] },
-  view: { number, members: ["a#1", "b#1"], synced: ["b#1"], lacking: [] },
+  view: { number, members: ["a#1", "b#1"], synced: ["b#1"], acceptors: [], lacking: [] },
 });
 const packet = (epoch: number, seqno: number, sender = 0): JournalRecord => ({
   kind: "packet",

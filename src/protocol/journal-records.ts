@@ -11,7 +11,7 @@ import { ballot, CHUNK_BYTES_MAX, proposal, row, SNAPSHOT_BYTES_MAX } from "./me
 import { groupView, nodeId } from "./view.ts";
 
 const FRAME_RECORD = 3;
-const VERSION = 1;
+const VERSION = 2;
 const HEADER_BYTES = 6;
 
 const controlRecord = union({

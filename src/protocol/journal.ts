@@ -39,7 +39,7 @@ export interface Journal {
 }
 
 /** What writes records, and waits for them. */
-export type Records = Pick<Journal, "durable" | "write" | "after" | "afterwards" | "hurry">;
+export type Records = Pick<Journal, "durable" | "hasRoom" | "write" | "after" | "afterwards" | "hurry">;
 
 /** A part of a node's journal: what it does not do in its own way, the whole does. */
 export class JournalPart implements Journal {

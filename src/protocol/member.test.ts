@@ -43,6 +43,12 @@ class Host implements MemberHost {
     return this.synced.has(member);
   }
 
+  unprovenSince(): number {
+    return 0;
+  }
+
+  reportBegun(): void {}
+
   hasReserve(): boolean {
     return false;
   }
@@ -120,7 +126,7 @@ class Host implements MemberHost {
 }
 
 function viewOf(number: number, members: readonly NodeId[], synced: readonly NodeId[] = [a]): GroupView {
-  return { number, members, synced, lacking: [] };
+  return { number, members, synced, acceptors: [], lacking: [] };
 }
 
 /** a, which has made the group, alone in view 1. */

@@ -23,7 +23,7 @@ import { RawBatch, rawIndex } from "./raw.ts";
 import { Recovery } from "./recovery.ts";
 import type { Replay, ReplayEnd } from "./replay.ts";
 import type { Bounds, Timing } from "./timing.ts";
-import type { GroupView, NodeId } from "./view.ts";
+import { type GroupView, isAcceptor, type NodeId } from "./view.ts";
 
 export interface MemberOptions {
   readonly group: number;
@@ -53,9 +53,13 @@ export interface MemberHost {
   reportSynced(group: number, target: number): void;
   /** Whether others are asked for the state if this member, which brings the group back, cannot. */
   hasReserve(group: number): boolean;
+  /** The target since which this member is to be an acceptor, as long as the directory does not know that it is; else 0. */
+  unprovenSince(group: number): number;
+  /** The beginning of target `target`, or of a later one, is on disk. */
+  reportBegun(group: number, target: number): void;
   requestLeave(group: number): void;
-  /** This node's disk cannot bring the group back. */
-  reportUnrecoverable(group: number): void;
+  /** This node's disk cannot bring the group back; `isBehind`: because it was no acceptor's in the last epoch it has. */
+  reportUnrecoverable(group: number, isBehind: boolean): void;
   /** The group is to begin another epoch after view `target`. */
   requestRenewal(group: number, target: number): void;
   /** The directory is to exclude these members of the group's view `target`. */
@@ -78,8 +82,9 @@ interface Early {
   readonly message?: Message;
 }
 
+const BEHIND = "safe messages did not wait for this disk when it was last written to, so some of them may be missing";
 const NOTHING: ReplayEnd = { from: 0, cut: [] };
-const NO_VIEW: GroupView = { number: 0, members: [], synced: [], lacking: [] };
+const NO_VIEW: GroupView = { number: 0, members: [], synced: [], acceptors: [], lacking: [] };
 
 export class Member implements FlushHost, EntranceHost, DonationsHost {
   readonly group: number;
@@ -99,6 +104,8 @@ export class Member implements FlushHost, EntranceHost, DonationsHost {
   readonly #donations: Donations;
   /** The view for which another epoch was asked for. */
   #renewed = 0;
+  /** The target for which the directory was told that this acceptor has begun. */
+  #begunSince = 0;
   #recovery: Recovery | undefined;
   /** While this member brings the group back, until the directory knows that it has the state (`told`). */
   #return: "begun" | "told" | undefined;
@@ -399,16 +406,17 @@ export class Member implements FlushHost, EntranceHost, DonationsHost {
       return;
     }
     this.journal.continue(remains);
-    const failed = (detail: string): void => {
+    const failed = (detail: string, isBehind = false): void => {
       this.#effects.perform({ kind: "unrecoverable", group: this.group, detail });
       // Another keeper may still have it.
       this.#leaving = "asked";
-      this.#host.reportUnrecoverable(this.group);
+      this.#host.reportUnrecoverable(this.group, isBehind);
     };
     const replayed = (replay: Replay): void => {
+      const { isBehind } = replay;
       const end = replay.end();
-      if (replay.flaw !== undefined) {
-        failed(replay.flaw);
+      if (replay.flaw !== undefined || isBehind) {
+        failed(replay.flaw ?? BEHIND, replay.flaw === undefined);
         return;
       }
       this.#recovered = end;
@@ -496,6 +504,17 @@ export class Member implements FlushHost, EntranceHost, DonationsHost {
   directoryMoved(): void {
     this.#donations.endOf((joiner) => this.#host.isSynced(this.group, joiner));
     if (this.#return === "told" && !this.#host.hasReserve(this.group)) this.#goOn();
+    this.#reportIfBegun();
+  }
+
+  /** E3: the directory asks this disk rather than those of former acceptors once it is known to be as good. */
+  #reportIfBegun(): void {
+    const since = this.#host.unprovenSince(this.group);
+    const epoch = this.#epoch;
+    if (since === 0 || since === this.#begunSince || epoch === undefined || epoch.number < since) return;
+    if (!isAcceptor(epoch.view, this.self)) return;
+    this.#begunSince = since;
+    this.journal.after(() => this.#host.reportBegun(this.group, since));
   }
 
   // What entrance and flush ask and tell.
@@ -576,6 +595,7 @@ export class Member implements FlushHost, EntranceHost, DonationsHost {
       const directoryIndex = this.directoryIndex();
       this.#effects.send(member, { kind: "install", group, directoryIndex, target: view.number, from: step.from });
     }
+    this.#reportIfBegun();
     this.#replayEarly(view.number);
   }
 

@@ -26,6 +26,7 @@ const group: GroupView = {
   number: 5,
   members: [a, b],
   synced: [a],
+  acceptors: [a],
   lacking: [{ members: [b], operations: [0x1000_0009] }],
 };
 const ballot: Ballot = { round: 2, proposer: b };
@@ -42,7 +43,10 @@ const requests: readonly DirectoryRequest[] = [
   {
     requester: a,
     number: 1,
-    command: { kind: "join", groups: [{ name: "g", digest: "d", durable: false, operations: [], proof: undefined }] },
+    command: {
+      kind: "join",
+      groups: [{ name: "g", digest: "d", durable: false, acceptorsMax: 0, operations: [], proof: undefined }],
+    },
   },
   { requester: a, number: 2, command: { kind: "leave", groups: [1, 2] } },
   { requester: b, number: 3, command: { kind: "synced", group: 1, target: 5 } },

@@ -35,7 +35,14 @@ export type Proposal = Laid<typeof proposal>;
 export const directoryCommand = union({
   join: {
     groups: list(
-      record({ name: text(256), digest: text(128), durable: flag, operations: operationCodes, proof: optional(proof) }),
+      record({
+        name: text(256),
+        digest: text(128),
+        durable: flag,
+        acceptorsMax: varint,
+        operations: operationCodes,
+        proof: optional(proof),
+      }),
       1024,
     ),
   },
@@ -47,8 +54,11 @@ export const directoryCommand = union({
   renew: { group: u32, target: u32 },
   // In place of a join, by the node that leads: its application does not let the requester in.
   refuse: { names: list(text(256), 1024) },
-  unrecoverable: { group: u32 },
+  // `isBehind`: its disk was no acceptor's when it was last in an epoch of the group, and may lack what was safe then.
+  unrecoverable: { group: u32, isBehind: flag },
   rekey: { group: u32, target: u32, publicKey: bytes(PUBLIC_KEY_BYTES), signature: bytes(SIGNATURE_BYTES) },
+  // The requester is an acceptor of this target, or a later one, which its disk has the beginning of.
+  begun: { group: u32, target: u32 },
 });
 export type DirectoryCommand = Laid<typeof directoryCommand>;
 

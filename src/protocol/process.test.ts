@@ -61,7 +61,7 @@ function alone(): Node {
 
 function join(node: Node, ...names: string[]): number {
   return node.process.join(
-    names.map((name) => ({ name, digest: "d", durable: false, operations: [], proof: undefined })),
+    names.map((name) => ({ name, digest: "d", durable: false, acceptorsMax: 0, operations: [], proof: undefined })),
   );
 }
 
@@ -81,7 +81,10 @@ function viewOfTwo(prepare: (directory: Directory) => void = () => {}): Message 
 const request = (requester: NodeId, number: number, name: string) => ({
   requester,
   number,
-  command: { kind: "join", groups: [{ name, digest: "d", durable: false, operations: [], proof: undefined }] } as const,
+  command: {
+    kind: "join",
+    groups: [{ name, digest: "d", durable: false, acceptorsMax: 0, operations: [], proof: undefined }],
+  } as const,
 });
 
 /** Everybody is there; nobody has a disk. */
@@ -223,7 +226,7 @@ describe("what is said about a group", () => {
     );
     const { index } = node.process.cluster.directory;
     const [group = 0] = node.process.members.keys();
-    const view = { number: 2, members: [a, b], synced: [a], lacking: [] };
+    const view = { number: 2, members: [a, b], synced: [a], acceptors: [], lacking: [] };
     const transfers = [{ joiner: b, donor: a, since: 2, standing: undefined }];
     const step = { from: 0, view, cut: [], holders: [], transfers, epochSecret: new Uint8Array(0) };
     const addressed = { group, target: 2 };
@@ -232,7 +235,7 @@ describe("what is said about a group", () => {
       effectsOf(node.receive(a, { kind: "install", ...addressed, directoryIndex: index, from: 0 }), "load"),
     ).toHaveLength(1);
     // a has heard of the next target, b not yet.
-    const next = { number: 3, members: [a, b, "c#00000002"], synced: [a], lacking: [] };
+    const next = { number: 3, members: [a, b, "c#00000002"], synced: [a], acceptors: [], lacking: [] };
     const ahead = {
       kind: "cut",
       group,
@@ -283,7 +286,9 @@ describe("the directory's word", () => {
     directory.clusterInstalled(new Set([a, b]));
     directory.execute(request(a, 1, "g"), NODES);
     const decided = { view, cut: [], leavers: [], holders: [] };
-    const number = node.process.join([{ name: "g", digest: "d", durable: false, operations: [], proof: undefined }]);
+    const number = node.process.join([
+      { name: "g", digest: "d", durable: false, acceptorsMax: 0, operations: [], proof: undefined },
+    ]);
     node.receive(a, { kind: "installCluster", decided, snapshot: directory.snapshot() });
     const feed = (at: number, ...requests: Parameters<Directory["execute"]>[0][]): readonly Effect[] =>
       node.receive(a, { kind: "directoryFeed", view: 1, index: at, requests });
@@ -301,7 +306,7 @@ describe("the directory's word", () => {
         number: number + 3,
         command: {
           kind: "join",
-          groups: [{ name: "g", digest: "d", durable: false, operations: [], proof: undefined }],
+          groups: [{ name: "g", digest: "d", durable: false, acceptorsMax: 0, operations: [], proof: undefined }],
         },
       },
     );

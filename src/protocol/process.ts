@@ -341,8 +341,17 @@ export class Process implements ClusterHost, MemberHost {
     this.#cluster.request({ kind: "leave", groups: [group] });
   }
 
-  reportUnrecoverable(group: number): void {
-    this.#cluster.request({ kind: "unrecoverable", group });
+  unprovenSince(group: number): number {
+    const keepers = this.#cluster.directory.group(group)?.keepers;
+    return keepers?.find(({ node }) => node === this.self.id)?.since ?? 0;
+  }
+
+  reportBegun(group: number, target: number): void {
+    this.#cluster.request({ kind: "begun", group, target });
+  }
+
+  reportUnrecoverable(group: number, isBehind: boolean): void {
+    this.#cluster.request({ kind: "unrecoverable", group, isBehind });
   }
 
   requestRenewal(group: number, target: number): void {
@@ -398,7 +407,8 @@ export class Process implements ClusterHost, MemberHost {
     if (this.#members.get(member.group) !== member) return;
     this.#members.delete(member.group);
     this.#publicKeys.delete(member.group);
-    const remains = member.journal.remains;
+    member.journal.end();
+    const { remains } = member.journal;
     if (remains !== undefined) this.#remains.set(member.group, remains);
   }
 

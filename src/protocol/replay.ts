@@ -14,7 +14,7 @@ import { Epoch } from "./epoch.ts";
 import { VOLATILE } from "./journal.ts";
 import type { JournalRecord } from "./journal-records.ts";
 import type { Row } from "./messages.ts";
-import type { GroupView } from "./view.ts";
+import { type GroupView, isAcceptor } from "./view.ts";
 
 /** Where the records end: the number of the last epoch, and the cut at which it has ended. Number 0: there is none. */
 export interface ReplayEnd {
@@ -34,6 +34,8 @@ export class Replay {
   readonly #host: ReplayHost;
   readonly #limit: ReplayEnd | undefined;
   #epoch: Epoch | undefined;
+  /** Whether safe messages of the epoch have waited for this disk. */
+  #isAcceptors = true;
   /** The newest cut of the epoch that was acknowledged. */
   #cut: Row | undefined;
   #flaw: string | undefined;
@@ -52,6 +54,15 @@ export class Replay {
   /** What is missing or contradicts itself, if anything does; then nothing may be made of these records. */
   get flaw(): string | undefined {
     return this.#flaw;
+  }
+
+  /**
+   * E3: whether the last epoch may have had safe messages that are not here. It cannot where they have waited for this disk,
+   * nor when this member has acknowledged a cut, which has them all. Of later epochs nothing was safe: each member has the
+   * beginning of an epoch on disk before others may count on it (custody.ts).
+   */
+  get isBehind(): boolean {
+    return this.#epoch !== undefined && !this.#isAcceptors && this.#cut === undefined;
   }
 
   /** The node's next record; those of others are passed over. */
@@ -99,6 +110,7 @@ export class Replay {
     if (this.#flaw !== undefined) return;
     this.#host.revisit(view);
     this.#cut = undefined;
+    this.#isAcceptors = isAcceptor(view, self);
     this.#epoch = new Epoch(
       {
         group: this.#group,

@@ -63,11 +63,38 @@ export type Lack = Laid<typeof lack>;
 
 /**
  * A view of a group: its number is the number of the directory's target that it installs, its members are ranked by
- * age, and `synced` are the members that hold the state (rule C9) at the moment the target was made. `lacking` says who
- * lacks which operations; it is empty when all members have the same.
+ * age, and `synced` are the members that hold the state (rule C9) at the moment the target was made. `acceptors` are those
+ * of a durable group on whose disks a safe message must be (C8); it is empty when all members are. `lacking` says who lacks
+ * which operations; it is empty when all members have the same.
  */
-export const groupView = record({ number: u32, members: nodeIds, synced: nodeIds, lacking: list(lack, NODES_MAX) });
+export const groupView = record({
+  number: u32,
+  members: nodeIds,
+  synced: nodeIds,
+  acceptors: nodeIds,
+  lacking: list(lack, NODES_MAX),
+});
 export type GroupView = Laid<typeof groupView>;
+
+/** Whether a safe message of a durable group must be on this member's disk. */
+export function isAcceptor({ acceptors }: Pick<GroupView, "acceptors">, member: NodeId): boolean {
+  return acceptors.length === 0 || acceptors.includes(member);
+}
+
+/**
+ * The acceptors of a durable group that asks for so many; none are named when they are all members, or for 0. Those who hold
+ * the state come first, because only they can bring it back, and then the oldest.
+ */
+export function groupAcceptors(
+  members: readonly NodeId[],
+  synced: readonly NodeId[],
+  count: number,
+): readonly NodeId[] {
+  if (count === 0 || count >= members.length) return [];
+  const holdsState = (member: NodeId): boolean => synced.includes(member);
+  const ranked = [...members.filter(holdsState), ...members.filter((member) => !holdsState(member))];
+  return ranked.slice(0, count);
+}
 
 /** The votes of a view's acceptors, by rank: their weights, or one each if none of them has any. */
 export function votesOf(view: ClusterView): number[] {

@@ -122,6 +122,8 @@ export interface JoinRequest {
   readonly operations: readonly number[];
   /** Members hold on their disks what they hold. */
   readonly durable: boolean;
+  /** Of a durable group: safe messages wait for the disks of so many; of all members by default. */
+  readonly acceptors?: number | undefined;
   readonly application: Application;
   /** The group is a secure one, with a key of its own or without. */
   readonly security?: GroupSecurity | undefined;

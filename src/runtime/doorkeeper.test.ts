@@ -12,7 +12,14 @@ function request(requester: string, number: number, command: DirectoryCommand): 
 }
 
 function join(requester: string, number: number, ...names: string[]): Requested {
-  const groups = names.map((name) => ({ name, digest: "d", durable: false, operations: [], proof: undefined }));
+  const groups = names.map((name) => ({
+    name,
+    digest: "d",
+    durable: false,
+    acceptorsMax: 0,
+    operations: [],
+    proof: undefined,
+  }));
   return request(requester, number, { kind: "join", groups });
 }
 

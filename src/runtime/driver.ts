@@ -648,11 +648,11 @@ export class Driver implements NetworkSink, GateHost {
     };
   }
 
-  #wishOf({ name, digest, durable, operations, security }: JoinRequest): JoinWish {
+  #wishOf({ name, digest, durable, acceptors: acceptorsMax = 0, operations, security }: JoinRequest): JoinWish {
     const key = security?.key;
     const cluster = this.#process.cluster.cluster;
     const proof = key && { publicKey: key.publicKey, signature: key.prove(cluster, this.#options.self.id) };
-    return { name, digest, durable, operations, proof };
+    return { name, digest, durable, acceptorsMax, operations, proof };
   }
 
   #joinOutcome(request: number, refusals: readonly JoinRefusal[]): void {

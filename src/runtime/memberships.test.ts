@@ -128,7 +128,7 @@ class Node {
   join(name = "g"): { readonly recorder: Recorder; readonly group: number } {
     const recorder = new Recorder();
     this.memberships.expect(name, recorder);
-    this.process.join([{ name, digest: "d", durable: false, operations: [], proof: undefined }]);
+    this.process.join([{ name, digest: "d", durable: false, acceptorsMax: 0, operations: [], proof: undefined }]);
     this.turn();
     return { recorder, group: this.process.cluster.directory.named(name)?.id ?? 0 };
   }
@@ -168,7 +168,7 @@ describe("upcalls", () => {
   test("a delivered packet is let go of, whether there is an application for it or not", () => {
     const node = new Node();
     const { group } = node.join();
-    const view = { number: 1, members: [a], synced: [a], lacking: [] };
+    const view = { number: 1, members: [a], synced: [a], acceptors: [], lacking: [] };
     const point = { view, sender: a, own: true, index: 0 };
     let released = 0;
     const slab = { retain: () => {}, release: () => released++ };
@@ -241,7 +241,7 @@ describe("a membership", () => {
     const node = new Node();
     node.memberships.expect("g", new Recorder());
     expect(node.memberships.isExpected("g")).toBe(true);
-    node.process.join([{ name: "g", digest: "d", durable: false, operations: [], proof: undefined }]);
+    node.process.join([{ name: "g", digest: "d", durable: false, acceptorsMax: 0, operations: [], proof: undefined }]);
     node.memberships.forget("g");
     expect(node.memberships.isExpected("g")).toBe(false);
     node.turn();

@@ -9,7 +9,7 @@ import type { GroupView, NodeId } from "../protocol/view.ts";
 import type { AnswerStatus, Application, Membership, StateLoader, StateReader } from "./application.ts";
 import type { Rekeying, RekeyOutcome } from "./rekeying.ts";
 
-const NO_VIEW: GroupView = { number: 0, members: [], synced: [], lacking: [] };
+const NO_VIEW: GroupView = { number: 0, members: [], synced: [], acceptors: [], lacking: [] };
 
 type GroupEffect = Exclude<
   Extract<Effect, { readonly group: number }>,

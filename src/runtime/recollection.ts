@@ -26,10 +26,11 @@ export function recollect(log: RecordLog): Recollection {
     groups.missed(position);
   };
   for (const [position, frame] of intact(log)) {
+    const record = parseRecord(frame);
+    // What this version cannot read is missing.
+    if (record === undefined) continue;
     reach(position);
     expected = position + 1;
-    const record = parseRecord(frame);
-    if (record === undefined) continue;
     cluster.add(position, record);
     groups.add(position, record);
   }

@@ -103,7 +103,7 @@ export class Counter implements Application {
   membership: Membership | undefined;
   isBlocked = false;
   isLeaving = false;
-  view: GroupView = { number: 0, members: [], synced: [], lacking: [] };
+  view: GroupView = { number: 0, members: [], synced: [], acceptors: [], lacking: [] };
   delivered = 0;
   sentCount = 0;
   /** Updates that were run by nobody because a member lacks them. */

@@ -7,8 +7,8 @@ import type { Counter } from "./counter.ts";
 import type { SimulatedDisk } from "./disk.ts";
 import { World } from "./world.ts";
 
-function cluster(names: string, seed = 1, recordBytesMax = 1e9): World {
-  const world = new World({ seed, durable: true, bounds: { recordBytesMax } });
+function cluster(names: string, seed = 1, recordBytesMax = 1e9, acceptors?: number): World {
+  const world = new World({ seed, durable: true, acceptors, bounds: { recordBytesMax } });
   for (const name of names) {
     world.start(name, name === names[0] ? "found" : "join");
     expect(world.runUntilTrue(() => world.hosts.get(name)?.status === "primary", 10_000)).toBe(true);
@@ -129,6 +129,67 @@ describe("a durable group", () => {
     world.start("e");
     world.run(2000);
     expect(join(world, "e").digest()).toBe(before);
+  });
+
+  test("waits for the disks of its acceptors only, and is brought back from these", () => {
+    const world = cluster("abcde", 1, 1e9, 2);
+    const members = [..."bcd"].map((name) => join(world, name));
+    const [b, c, d] = members as [Counter, Counter, Counter];
+    const delivered = (): number[] => members.map((member) => member.delivered);
+    const disk = (name: string): SimulatedDisk => world.hosts.get(name)?.disk as SimulatedDisk;
+    load(world, members);
+    world.run(1000);
+    const before = delivered();
+    disk("c").delayMs = 10_000;
+    b.send(SAFE);
+    world.run(2000);
+    expect(delivered()).toEqual(before);
+    disk("c").delayMs = 0;
+    disk("d").delayMs = 10_000;
+    world.run(10_000);
+    load(world, [b, c]);
+    world.run(1000);
+    expect(delivered()).toEqual(before.map((count) => count + 81));
+    const digest = b.digest();
+    expect([c.digest(), d.digest()]).toEqual([digest, digest]);
+    for (const name of "abcde") world.crash(name);
+    disk("d").delayMs = 0;
+    for (const name of "abcde") world.start(name);
+    expect(world.runUntilTrue(() => world.running.every(({ status }) => status === "primary"), 20_000)).toBe(true);
+    expect(keepers(world, "a")).toBe("lost bc");
+    const early = world.join("d", "g");
+    world.run(3000);
+    expect(early.view.number).toBe(0);
+    expect(join(world, "c").digest()).toBe(digest);
+    world.run(2000);
+    expect(early.digest()).toBe(digest);
+    expect(check(world.history)).toEqual([]);
+  });
+
+  test("whose acceptors have all gone is theirs until another disk is as good", () => {
+    const world = cluster("abcde", 1, 1e9, 1);
+    const [d, e] = [join(world, "d"), join(world, "e")];
+    load(world, [d, e]);
+    world.run(1000);
+    const before = d.digest();
+    expect(keepers(world, "a")).toBe("live de");
+    // The only acceptor dies, and the other member when it is to take its place, before it does.
+    world.crash("d");
+    expect(world.runUntilTrue(() => keepers(world, "a") === "live e", 10_000, 0.1)).toBe(true);
+    world.crash("e");
+    world.run(5000);
+    expect(keepers(world, "a")).toBe("lost e");
+    world.start("d");
+    world.start("e");
+    world.run(3000);
+    const early = world.join("d", "g");
+    world.run(3000);
+    expect(early.view.number).toBe(0);
+    world.join("e", "g");
+    world.run(3000);
+    expect(keepers(world, "a")).toMatch(/^live d/);
+    expect(early.digest()).toBe(before);
+    expect(check(world.history)).toEqual([]);
   });
 
   test("that all have left in good order comes back from the disk of the last to go", () => {

@@ -21,6 +21,22 @@ const mutants: readonly Omit<Mutant, "durable">[] = [
     why: "E1: a member's row says what is on its way to the disk; what was safe is gone when all have failed.",
   },
   {
+    name: "held-before-its-epoch",
+    violates: "R1",
+    file: "protocol/multicast/custody.js",
+    find: "this.#isAcceptor || !this.#isBegun ||",
+    replace: "this.#isAcceptor ||",
+    why: "A member that is no acceptor holds messages of an epoch that its disk may not know of, and brings the group back without them.",
+  },
+  {
+    name: "behind-brings-back",
+    violates: "R1",
+    file: "protocol/replay.js",
+    find: "return this.#epoch !== undefined && !this.#isAcceptors && this.#cut === undefined;",
+    replace: "return false;",
+    why: "E3: a disk for which safe messages did not wait brings the group back.",
+  },
+  {
     name: "accepted-before-disk",
     violates: "M2",
     file: AGREEMENT,

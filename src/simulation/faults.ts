@@ -6,6 +6,7 @@
  * Every fault ends by itself; `calm` ends them all.
  */
 import type { Random } from "../base/random.ts";
+import { keepersOf } from "../protocol/membership/directory.ts";
 import type { Message } from "../protocol/messages.ts";
 import { type NodeId, nodeName, votesOf } from "../protocol/view.ts";
 import { Steps } from "./steps.ts";
@@ -376,11 +377,13 @@ function canForget(world: World, victim: string): boolean {
   const sum = (of: readonly number[]): number => of.reduce((all, vote) => all + vote, 0);
   if (sum(votes.filter((_, rank) => remembers(view.acceptors[rank] as NodeId))) * 2 <= sum(votes)) return false;
   return running.every(({ driver }) =>
-    [...(driver?.process.cluster.directory.groups ?? [])].every(({ name, keepers, status }) =>
-      status === "live"
-        ? keepers.some(({ node }) => isKept(node) && hosts.get(nodeName(node))?.staysIn(name, node))
-        : keepers.some(({ node }) => isKept(node)) && !keepers.some(({ node }) => nodeName(node) === victim),
-    ),
+    [...(driver?.process.cluster.directory.groups ?? [])].every((group) => {
+      const keepers = keepersOf(group);
+      if (group.status === "live")
+        return keepers.some(({ node }) => isKept(node) && hosts.get(nodeName(node))?.staysIn(group, node));
+      const needed = [...keepers, ...group.former];
+      return keepers.some(({ node }) => isKept(node)) && !needed.some(({ node }) => nodeName(node) === victim);
+    }),
   );
 }
 

@@ -4,6 +4,7 @@
  */
 import { hashString, Random } from "../base/random.ts";
 import type { HistoryEvent, HistoryFlavour } from "../protocol/history.ts";
+import { keepersOf } from "../protocol/membership/directory.ts";
 import { BOUNDS } from "../protocol/timing.ts";
 import { hasQuorum } from "../protocol/view.ts";
 import { check } from "./axioms/index.ts";
@@ -86,6 +87,8 @@ export function simulate(options: SimulationOptions): SimulationResult {
     ...(isTight ? { slowAfterMs: TIGHT_SLOW_AFTER_MS } : {}),
     secure,
     durable,
+    // Some durable groups do not wait for the disks of all.
+    acceptors: durable ? new Random(seed, 21).pick([undefined, undefined, 1, 2, 3]) : undefined,
     weightOf: drawnWeights(seed),
   });
   world.fabric.latencyMs = plan.pick([0.2, 0.2, 2, 15]);
@@ -183,13 +186,26 @@ function found(world: World, names: readonly string[], plan: Random): void {
   }
 }
 
-/** Whether the newest view that anybody is in, or has on its disk, has lost a quorum of its acceptors, or of their disks. */
+/**
+ * Whether the newest view that anybody is in, or has on its disk, has lost a quorum of its acceptors, or of their disks; or a
+ * durable group all of its keepers' disks.
+ */
 export function isLost(world: World): boolean {
   const views = world.running.flatMap(({ view, driver }) => view ?? driver?.process.cluster.leftView ?? []);
   const newest = views.sort((a, b) => b.number - a.number)[0];
-  if (world.durable) return newest === undefined || !hasQuorum(newest, (id) => !world.forgotten.has(id));
+  if (world.durable)
+    return newest === undefined || !hasQuorum(newest, (id) => !world.forgotten.has(id)) || isGroupLost(world);
   const alive = new Set(world.running.map(({ id }) => id));
   return newest === undefined || !hasQuorum(newest, (id) => alive.has(id));
+}
+
+/** Whether what was to be brought back of a durable group was on disks that are lost. */
+function isGroupLost(world: World): boolean {
+  const groups = world.running.flatMap(({ driver }) => [...(driver?.process.cluster.directory.groups ?? [])]);
+  return groups.some(
+    (group) =>
+      group.durable && group.status === "lost" && keepersOf(group).every(({ node }) => world.forgotten.has(node)),
+  );
 }
 
 /** Whether all running hosts (or at least those named) are in one view, in equal groups, with nothing pending. */

@@ -6,6 +6,7 @@ import { DueHeap } from "../base/heap.ts";
 import { hashString, mix, Random } from "../base/random.ts";
 import type { ClusterStatus } from "../protocol/effects.ts";
 import type { HistoryEvent } from "../protocol/history.ts";
+import type { DirectoryGroup } from "../protocol/membership/directory.ts";
 import { BOUNDS, type Bounds, timing } from "../protocol/timing.ts";
 import { type ClusterView, type NodeId, type NodeRecord, nodeName } from "../protocol/view.ts";
 import { Driver, type DriverListener } from "../runtime/driver.ts";
@@ -29,6 +30,8 @@ export interface WorldOptions {
   readonly bounds?: Partial<Bounds>;
   /** Nodes have disks, which outlive their incarnations. */
   readonly durable?: boolean;
+  /** Of durable groups; all members by default. */
+  readonly acceptors?: number | undefined;
   /** Members accuse those who have held senders back for so long; default: never. */
   readonly slowAfterMs?: number;
   /** All groups are secure ones. Default false. */
@@ -91,9 +94,10 @@ export class Host {
   }
 
   /** Whether this is the node and a member of the group, and is not about to leave it. */
-  staysIn(group: string, node: NodeId): boolean {
-    const counter = this.groups.get(group);
-    const isMember = counter?.membership !== undefined && !counter.isLeaving;
+  staysIn({ name, number }: DirectoryGroup, node: NodeId): boolean {
+    const counter = this.groups.get(name);
+    // Who has not begun the newest target may not have on its disk what it is an acceptor of.
+    const isMember = counter?.membership !== undefined && !counter.isLeaving && counter.view.number === number;
     return this.id === node && this.running && this.status === "primary" && !this.closing && isMember;
   }
 }
@@ -278,11 +282,11 @@ export class World {
       },
     });
     host.groups.set(group, counter);
-    const { durable = false, secure = false } = this.#options;
+    const { durable = false, acceptors, secure = false } = this.#options;
     const security = secure ? { key: key ?? this.#keyOf(group) } : undefined;
     const { operations } = counter;
     host.driver?.join(
-      [{ name: group, digest: "d", durable, operations, application: counter, security }],
+      [{ name: group, digest: "d", durable, acceptors, operations, application: counter, security }],
       (refusal) => {
         if (refusal !== undefined && host.groups.get(group) === counter) host.groups.delete(group);
       },

@@ -86,7 +86,7 @@ describe("coterie log", () => {
     const directory = new Directory();
     const command = {
       kind: "join",
-      groups: [{ name: "bank", digest: "d", durable: false, operations: [], proof: undefined }],
+      groups: [{ name: "bank", digest: "d", durable: false, acceptorsMax: 0, operations: [], proof: undefined }],
     } as const;
     directory.execute(
       { requester: node.id, number: 1, command },

@@ -190,6 +190,7 @@ function directories(): Target {
       name,
       digest: "d",
       durable: name === "h",
+      acceptorsMax: index,
       operations: [1, 2 + index],
       proof: name === "h" ? proof : undefined,
     }));

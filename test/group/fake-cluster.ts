@@ -226,7 +226,7 @@ export class FakeGroup {
   readonly cluster: FakeCluster;
   members: FakeMember[] = [];
   versions: readonly Version[] = [];
-  view: GroupView = { number: 0, members: [], synced: [], lacking: [] };
+  view: GroupView = { number: 0, members: [], synced: [], acceptors: [], lacking: [] };
   /** The index of the next message in the view's total order. */
   ordered = 0;
 
@@ -249,7 +249,13 @@ export class FakeGroup {
   install(): void {
     const ids = this.members.map((member) => member.self);
     this.versions = withOnly(this.versions, ids);
-    this.view = { number: this.view.number + 1, members: ids, synced: ids, lacking: lackingIn(this.versions) };
+    this.view = {
+      number: this.view.number + 1,
+      members: ids,
+      synced: ids,
+      acceptors: [],
+      lacking: lackingIn(this.versions),
+    };
     this.ordered = 0;
     const { history, time: at } = this.cluster;
     for (const member of [...this.members]) {

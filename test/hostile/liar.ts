@@ -53,6 +53,7 @@ function messageOf({ self, cluster, group, view }: Known, random: Random): Messa
     number: target,
     members: random.pick([view.members, [self.id], [...view.members, self.id], []]),
     synced: random.pick([view.members, [self.id]]),
+    acceptors: [],
     lacking: [],
   };
   const step = {

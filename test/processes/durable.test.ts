@@ -35,29 +35,29 @@ afterEach(async () => {
 });
 
 /** A process whose node starts on its data directory; it need not be in a cluster yet. */
-async function launch(name: string, dataDir = name): Promise<MemberProcess> {
+async function launch(name: string, group = GROUP): Promise<MemberProcess> {
   const each = await trial.launch(name, { slot: SLOTS.get(name) ?? 0 });
   const founders = [...addresses.values()];
   each
-    .call("start", { name, listen: addresses.get(name), founders, dataDir: join(folder, dataDir) })
-    .then(() => each.call("join", GROUP))
+    .call("start", { name, listen: addresses.get(name), founders, dataDir: join(folder, name) })
+    .then(() => each.call("join", group))
     .catch(() => {});
   return each;
 }
 
 /** Starts these processes at the same time, and resolves when they are members of one view. */
-async function begin(names: readonly string[]): Promise<MemberProcess[]> {
-  const processes = await Promise.all(names.map((name) => launch(name)));
-  await together(processes);
+async function begin(names: readonly string[], group = GROUP): Promise<MemberProcess[]> {
+  const processes = await Promise.all(names.map((name) => launch(name, group)));
+  await together(processes, group);
   return processes;
 }
 
-async function together(processes: readonly MemberProcess[]): Promise<void> {
+async function together(processes: readonly MemberProcess[], group = GROUP): Promise<void> {
   const names = processes.map(({ name }) => name);
   await Promise.all(
     processes.map((each) =>
       each.until(`a view with just ${names.join(" ")}`, () => {
-        const newest = each.events.findLast((event) => event.kind === "view" && event.group === GROUP);
+        const newest = each.events.findLast((event) => event.kind === "view" && event.group === group);
         // Views from before the failure are seen again, but not with this incarnation in them.
         return newest?.kind === "view" && areNames(newest.view, names) && isLive(each, newest.view.members)
           ? true
@@ -83,11 +83,16 @@ async function killAll(processes: readonly MemberProcess[]): Promise<void> {
 }
 
 /** Each adds so many, awaits that all are safe, and returns how many were acknowledged since the beginning, by slot. */
-async function count(processes: readonly MemberProcess[], times: number, before: readonly number[]): Promise<number[]> {
+async function count(
+  processes: readonly MemberProcess[],
+  times: number,
+  before: readonly number[],
+  group = GROUP,
+): Promise<number[]> {
   const counts = [...before];
   await Promise.all(
     processes.map(async (each) => {
-      const sends = Array.from({ length: times }, () => each.call("send", GROUP, "safeSend", "count", each.slot, 1));
+      const sends = Array.from({ length: times }, () => each.call("send", group, "safeSend", "count", each.slot, 1));
       await Promise.all(sends);
       counts[each.slot] = (counts[each.slot] ?? 0) + times;
     }),
@@ -207,6 +212,24 @@ it("a minority waits for a quorum, and does not go on alone", async () => {
   trial.judge({ quiescent: true });
 });
 
+it("a group with two acceptors is brought back by either of them, and by no other member", async () => {
+  const group = "acceptors";
+  let expected = [0, 0, 0];
+  for (const round of [0, 1]) {
+    const all = await begin(NAMES, group);
+    expect(countsOf(await trial.settle(all, group))).toEqual(expected);
+    expected = await count(all, 30, expected, group);
+    // In the order of their age: the first two are the acceptors.
+    const names = await memberNames(all, group);
+    await killAll(all);
+    const two = await begin([names[2] ?? "", names[round] ?? ""], group);
+    expect(countsOf(await trial.settle(two, group))).toEqual(expected);
+    expect(await memberNames(two, group)).toEqual([names[round], names[2]]);
+    await killAll(two);
+  }
+  trial.judge({ quiescent: true });
+});
+
 it("a disk that is gone is replaced by an empty one: the others go on, and it holds everything again", async () => {
   const first = await begin(NAMES);
   let expected = await count(first, 20, [0, 0, 0]);
@@ -220,6 +243,12 @@ it("a disk that is gone is replaced by an empty one: the others go on, and it ho
   expect(countsOf(await trial.settle(third, GROUP))).toEqual(expected);
   trial.judge({ quiescent: true });
 });
+
+/** The names of the group's members, oldest first. */
+async function memberNames([any]: readonly MemberProcess[], group: string): Promise<string[]> {
+  const { view } = (await any?.call<{ readonly view: { readonly members: readonly string[] } }>("group", group)) ?? {};
+  return (view?.members ?? []).map((id) => id.slice(0, id.lastIndexOf("#")));
+}
 
 /** Resolves when the member has delivered so many updates. */
 async function delivered(each: MemberProcess, amount: number): Promise<void> {

@@ -71,7 +71,7 @@ async function known(self: NodeRecord): Promise<Known> {
     self,
     cluster: { cluster, number: view.number, nodes, acceptors: view.acceptors },
     group: 1,
-    view: { number, members: ids, synced, lacking: [] },
+    view: { number, members: ids, synced, acceptors: [], lacking: [] },
   };
 }
 

@@ -55,6 +55,7 @@ const VARIANTS = {
   other: { name: "other" },
   /** A group that outlives its members. */
   durable: { name: "durable", durable: true },
+  acceptors: { name: "acceptors", durable: { acceptors: 2 } },
   /** One of which nothing may be seen on a disk. */
   vault: { name: "vault", durable: true, secure: true },
   /** A group that does not put up with slow members. */

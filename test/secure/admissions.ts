@@ -27,7 +27,8 @@ class Desk {
 
   /** The codes and details of refusals, "" for none. */
   join(node: string, proofs: { readonly [group: string]: Proof | undefined }, digest = "d", durable = false): string {
-    const groups = Object.entries(proofs).map(([name, proof]) => ({ name, digest, durable, operations: [], proof }));
+    const wish = { digest, durable, acceptorsMax: 0, operations: [] };
+    const groups = Object.entries(proofs).map(([name, proof]) => ({ ...wish, name, proof }));
     return shown(this.#execute(node, { kind: "join", groups }));
   }
 
@@ -78,7 +79,7 @@ class Desk {
 
   /** What a node learns of its join when it was executed elsewhere. */
   inRetrospect(node: string, proof: Proof | undefined): string {
-    const groups = [{ name: GROUP, digest: "other", durable: false, operations: [], proof }];
+    const groups = [{ name: GROUP, digest: "other", durable: false, acceptorsMax: 0, operations: [], proof }];
     return shown(this.#directory.refusalsInRetrospect(node, { kind: "join", groups }, this.#nodes));
   }
 

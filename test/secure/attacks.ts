@@ -13,7 +13,7 @@ const [a, b, c] = ["ann#0000000a", "bob#0000000b", "cat#0000000c"] as const;
 const secretOf = (number: number): Uint8Array => new Uint8Array(32).fill(number);
 
 export function viewOf(number: number, members: readonly string[] = [a, b, c]): GroupView {
-  return { number, members, synced: members, lacking: [] };
+  return { number, members, synced: members, acceptors: [], lacking: [] };
 }
 
 export type MakeSealing = new (self: string) => Sealing;

@@ -51,6 +51,8 @@ class Station {
       isSynced: () => isFounder,
       reportSynced: () => {},
       hasReserve: () => false,
+      unprovenSince: () => 0,
+      reportBegun: () => {},
       requestLeave: () => {},
       requestExclusion: () => {},
       reportSlow: () => {},
@@ -169,7 +171,13 @@ class Player {
   #target(number: number, mask: number): GroupView {
     const members = this.#ids.filter((_, rank) => (mask & (1 << rank)) !== 0);
     const founders = this.#ids.slice(0, this.#founders);
-    const target = { number, members, synced: members.filter((member) => founders.includes(member)), lacking: [] };
+    const target = {
+      number,
+      members,
+      synced: members.filter((member) => founders.includes(member)),
+      acceptors: [],
+      lacking: [],
+    };
     this.#targets.set(number, target);
     return target;
   }

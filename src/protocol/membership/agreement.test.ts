@@ -34,7 +34,7 @@ class Acceptor implements AgreementHost {
     this.wants = members;
     const options = {
       group: 0,
-      view: { number: 1, members, synced: members, lacking: [] },
+      view: { number: 1, members, synced: members, acceptors: [], lacking: [] },
       self: id,
       safety: "quorum" as const,
       relaysRows: false,

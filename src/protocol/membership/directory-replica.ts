@@ -188,6 +188,8 @@ export class DirectoryReplica {
       if (outcome === undefined || request.requester !== this.#options.self) continue;
       this.#outstanding.delete(request.number);
       this.#host.executed(outcome);
+      // Who has joined enters before the next step, which may be the end of the group.
+      this.#host.directoryChanged();
     }
     this.#host.directoryChanged();
   }

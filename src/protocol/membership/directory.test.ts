@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { ids } from "../../../test/protocol/kit.ts";
 import type { DirectoryCommand } from "../messages.ts";
 import type { NodeId } from "../view.ts";
-import { Directory, type DirectoryOutcome, type Nodes } from "./directory.ts";
+import { Directory, type DirectoryGroup, type DirectoryOutcome, keepersOf, type Nodes } from "./directory.ts";
 
 const [a = "", b = "", c = ""] = ids(3);
 /** Everybody is there; nobody has a disk. */
@@ -27,7 +27,14 @@ class Executor {
   join(requester: NodeId, ...names: string[]): DirectoryOutcome["refusals"] | undefined {
     return this.run(requester, {
       kind: "join",
-      groups: names.map((name) => ({ name, digest: "d", durable: false, operations: [], proof: undefined })),
+      groups: names.map((name) => ({
+        name,
+        digest: "d",
+        durable: false,
+        acceptorsMax: 0,
+        operations: [],
+        proof: undefined,
+      })),
     });
   }
 
@@ -35,7 +42,7 @@ class Executor {
   joinWith(requester: NodeId, ...operations: number[]): DirectoryOutcome["refusals"] | undefined {
     return this.run(requester, {
       kind: "join",
-      groups: [{ name: "g", digest: "d", durable: false, operations, proof: undefined }],
+      groups: [{ name: "g", digest: "d", durable: false, acceptorsMax: 0, operations, proof: undefined }],
     });
   }
 
@@ -74,7 +81,7 @@ describe("join and leave", () => {
     to.join(a, "g");
     to.run(b, {
       kind: "join",
-      groups: [{ name: "h", digest: "other", durable: false, operations: [], proof: undefined }],
+      groups: [{ name: "h", digest: "other", durable: false, acceptorsMax: 0, operations: [], proof: undefined }],
     });
     expect(to.join(b, "g", "h")).toEqual([{ code: "definition-mismatch", name: "h", expected: "other" }]);
     expect([to.show("g"), to.show("h")]).toEqual(["live 1 a | a", "live 1 b | b"]);
@@ -247,7 +254,7 @@ describe("the loss of nodes", () => {
 describe("requests (B4)", () => {
   const command: DirectoryCommand = {
     kind: "join",
-    groups: [{ name: "g", digest: "d", durable: false, operations: [], proof: undefined }],
+    groups: [{ name: "g", digest: "d", durable: false, acceptorsMax: 0, operations: [], proof: undefined }],
   };
 
   test("each is executed once and in its requester's order, however often and in whatever order they come", () => {
@@ -284,12 +291,22 @@ describe("requests (B4)", () => {
     const to = new Executor();
     const wanted = (...names: string[]): DirectoryCommand => ({
       kind: "join",
-      groups: names.map((name) => ({ name, digest: "d", durable: false, operations: [], proof: undefined })),
+      groups: names.map((name) => ({
+        name,
+        digest: "d",
+        durable: false,
+        acceptorsMax: 0,
+        operations: [],
+        proof: undefined,
+      })),
     });
     to.join(a, "g");
     expect(to.directory.refusalsInRetrospect(a, wanted("g"), everybody)).toEqual([]);
     expect(to.directory.refusalsInRetrospect(a, { kind: "leave", groups: [1] }, everybody)).toEqual([]);
-    to.run(b, { kind: "join", groups: [{ name: "h", digest: "x", durable: false, operations: [], proof: undefined }] });
+    to.run(b, {
+      kind: "join",
+      groups: [{ name: "h", digest: "x", durable: false, acceptorsMax: 0, operations: [], proof: undefined }],
+    });
     expect(to.directory.refusalsInRetrospect(a, wanted("g", "h"), everybody)).toEqual([
       { code: "definition-mismatch", name: "h", expected: "x" },
     ]);
@@ -362,6 +379,7 @@ describe("snapshots", () => {
                     name: wanted,
                     digest: "d",
                     durable: false,
+                    acceptorsMax: 0,
                     operations: [],
                     proof: undefined,
                   }))
@@ -419,7 +437,13 @@ describe("snapshots", () => {
     const to = new Executor();
     to.join(a, "g");
     const group = to.directory.named("g");
-    expect(group && Directory.target(group)).toEqual({ number: 1, members: [a], synced: [a], lacking: [] });
+    expect(group && Directory.target(group)).toEqual({
+      number: 1,
+      members: [a],
+      synced: [a],
+      acceptors: [],
+      lacking: [],
+    });
   });
 });
 
@@ -456,7 +480,7 @@ describe("versions of a definition", () => {
     const to = new Directory();
     let number = 0;
     const join = (operations: readonly number[], nodes = onDisk) => {
-      const groups = [{ name: "g", digest: "d", durable: true, operations, proof: undefined }];
+      const groups = [{ name: "g", digest: "d", durable: true, acceptorsMax: 0, operations, proof: undefined }];
       return to.execute({ requester: a, number: ++number, command: { kind: "join", groups } }, nodes)?.refusals;
     };
     expect(join([1, 2])).toEqual([]);
@@ -531,7 +555,7 @@ describe("a durable group that one of its keepers cannot bring back", () => {
     numbers.set(requester, number);
     return directory.execute({ requester, number, command }, nodes)?.refusals ?? [];
   };
-  const groups = [{ name: "g", digest: "d", durable: true, operations: [], proof: undefined }];
+  const groups = [{ name: "g", digest: "d", durable: true, acceptorsMax: 0, operations: [], proof: undefined }];
 
   /** The group of `a` and `b`, who both had its state and are gone. */
   const lostToBoth = (): Directory => {
@@ -551,12 +575,53 @@ describe("a durable group that one of its keepers cannot bring back", () => {
     expect(run(directory, c, { kind: "join", groups })).toMatchObject([{ code: "group-awaited" }]);
     expect(run(directory, a, { kind: "join", groups })).toEqual([]);
     expect(directory.named("g")).toMatchObject({ status: "live", synced: [a], reserve: [{ disk: "2" }] });
-    run(directory, c, { kind: "unrecoverable", group: 1 });
+    run(directory, c, { kind: "unrecoverable", group: 1, isBehind: false });
     expect(directory.named("g")?.status).toBe("live");
-    run(directory, a, { kind: "unrecoverable", group: 1 });
+    run(directory, a, { kind: "unrecoverable", group: 1, isBehind: false });
     expect(directory.named("g")).toMatchObject({ status: "lost", keepers: [{ disk: "2" }], reserve: [] });
     expect(Directory.restore(directory.snapshot())?.digest()).toBe(directory.digest());
     expect(run(directory, b, { kind: "join", groups })).toEqual([]);
+  });
+
+  test("because its disk was not waited for is left to those whose disks were, until it has begun as an acceptor", () => {
+    for (const hasBegun of [false, true]) {
+      numbers.clear();
+      const directory = new Directory();
+      const wishes = groups.map((wish) => ({ ...wish, acceptorsMax: 1 }));
+      run(directory, a, { kind: "join", groups: wishes });
+      run(directory, b, { kind: "join", groups: wishes });
+      run(directory, b, { kind: "synced", group: 1, target: 2 });
+      const group = directory.named("g") as DirectoryGroup;
+      expect(Directory.target(group).acceptors).toEqual([a]);
+      expect(keepersOf(group)).toMatchObject([{ node: a }]);
+      directory.clusterInstalled(new Set([b, c]));
+      expect(group).toMatchObject({ number: 3, acceptors: [], former: [{ node: a, until: 3 }] });
+      if (hasBegun) run(directory, b, { kind: "begun", group: 1, target: 3 });
+      expect(group.former).toHaveLength(hasBegun ? 0 : 1);
+      directory.clusterInstalled(new Set([c]));
+      expect(group).toMatchObject({ status: "lost", keepers: [{ node: b }] });
+      numbers.clear();
+      expect(run(directory, a, { kind: "join", groups: wishes })).toMatchObject([{ code: "group-awaited" }]);
+      expect(run(directory, b, { kind: "join", groups: wishes })).toEqual([]);
+      run(directory, b, { kind: "unrecoverable", group: 1, isBehind: true });
+      expect(group).toMatchObject({ status: "lost", keepers: [{ node: hasBegun ? b : a }], former: [] });
+      expect(Directory.restore(directory.snapshot())?.digest()).toBe(directory.digest());
+    }
+  });
+
+  test("whose disk is damaged proves nothing of those whose places it took", () => {
+    numbers.clear();
+    const directory = new Directory();
+    const wishes = groups.map((wish) => ({ ...wish, acceptorsMax: 1 }));
+    run(directory, a, { kind: "join", groups: wishes });
+    run(directory, b, { kind: "join", groups: wishes });
+    run(directory, b, { kind: "synced", group: 1, target: 2 });
+    directory.clusterInstalled(new Set([b, c]));
+    directory.clusterInstalled(new Set([c]));
+    numbers.clear();
+    run(directory, b, { kind: "join", groups: wishes });
+    run(directory, b, { kind: "unrecoverable", group: 1, isBehind: false });
+    expect(directory.named("g")).toMatchObject({ status: "lost", keepers: [{ node: b }], former: [{ node: a }] });
   });
 
   test("that dies before it has said that it has the state is one of several, and afterwards the only one", () => {
@@ -580,7 +645,7 @@ describe("a durable group that one of its keepers cannot bring back", () => {
     directory.clusterInstalled(new Set([c]));
     numbers.clear();
     run(directory, a, { kind: "join", groups });
-    run(directory, a, { kind: "unrecoverable", group: 1 });
+    run(directory, a, { kind: "unrecoverable", group: 1, isBehind: false });
     expect(directory.named("g")).toMatchObject({ status: "lost", keepers: [{ disk: "1" }] });
   });
 });

@@ -11,6 +11,8 @@ import { type DirectoryCommand, type DirectoryRequest, GROUPS_MAX } from "../mes
 import {
   type ClusterView,
   type GroupView,
+  groupAcceptors,
+  isAcceptor,
   isQuorum,
   NODES_MAX,
   type NodeId,
@@ -32,19 +34,25 @@ export interface DirectoryGroup {
   publicKey: Uint8Array;
   /** What its members hold is on their disks, and outlives them all. */
   readonly durable: boolean;
+  /** So many acceptors at most, of a durable group; 0: all its members. */
+  readonly acceptorsMax: number;
   status: GroupStatus;
   /** The number of the newest target and its members, oldest first. */
   number: number;
   members: readonly NodeId[];
   /** Those members that hold the state (rule C9). */
   synced: readonly NodeId[];
+  /** On whose disks safe messages of this target must be, if not on those of all (C8). */
+  acceptors: readonly NodeId[];
   /** The number of the target in which the group was made, or recovered last. */
   since: number;
   /**
-   * Of a durable group: those that hold the state, and their disks. They stay when all members that hold it are gone:
-   * each of these disks has all that was ever safe (C10, E3).
+   * Of a durable group: those that hold the state, and their disks. When all of them are gone the acceptors stay: each of
+   * these disks has all that was ever safe (C10, E3).
    */
   keepers: readonly Keeper[];
+  /** Keepers that have gone while others in their place may not have begun; they are asked if these turn out not to have. */
+  former: readonly FormerKeeper[];
   /**
    * While a keeper brings the group back: the others, who are asked if its disk turns out not to be able to, or if it dies.
    * It says when it has the state (`synced`), and goes on only when that is known.
@@ -59,6 +67,13 @@ export interface DirectoryGroup {
 export interface Keeper {
   readonly node: NodeId;
   readonly disk: string;
+  /** The target in which it became an acceptor, until it is known to have begun this or a later one; else 0. */
+  readonly since: number;
+}
+
+export interface FormerKeeper extends Keeper {
+  /** The target in which it was an acceptor no more. */
+  readonly until: number;
 }
 
 /** What the directory needs to know of the cluster's nodes. */
@@ -94,7 +109,8 @@ export interface DirectoryOutcome {
   readonly refusals: readonly (JoinRefusal | Awaiting)[];
 }
 
-const keeper = record({ node: nodeId, disk: text(16) });
+const keeper = record({ node: nodeId, disk: text(16), since: u32 });
+const formerKeeper = record({ node: nodeId, disk: text(16), since: u32, until: u32 });
 
 const snapshotLayout = record({
   index: varint,
@@ -106,12 +122,15 @@ const snapshotLayout = record({
       digest: text(128),
       publicKey: bytes(PUBLIC_KEY_BYTES),
       durable: flag,
+      acceptorsMax: varint,
       status: word("live", "lost"),
       number: u32,
       members: nodeIds,
       synced: nodeIds,
+      acceptors: nodeIds,
       since: u32,
       keepers: list(keeper, NODES_MAX),
+      former: list(formerKeeper, NODES_MAX),
       reserve: list(keeper, NODES_MAX),
       versions: list(record({ operations: operationCodes, members: nodeIds }), 2 * NODES_MAX),
       slow: list(record({ member: nodeId, by: nodeIds }), NODES_MAX),
@@ -148,8 +167,8 @@ export class Directory {
 
   /** The newest target of a group as a view. */
   static target(group: DirectoryGroup): GroupView {
-    const { number, members, synced, versions } = group;
-    return { number, members, synced, lacking: lackingIn(versions) };
+    const { number, members, synced, acceptors, versions } = group;
+    return { number, members, synced, acceptors, lacking: lackingIn(versions) };
   }
 
   /** The number of the requester's last executed request. */
@@ -257,7 +276,17 @@ export class Directory {
         group.reserve = [];
         if (group.synced.includes(node)) return [];
         group.synced = [...group.synced, node];
-        if (group.durable) group.keepers = [...group.keepers, { node, disk: nodes.diskOf(node) ?? "" }];
+        // Who was an acceptor before it held the state may not have begun to be.
+        const keeper = { node, disk: nodes.diskOf(node) ?? "", since: group.acceptorsMax > 0 ? group.number : 0 };
+        if (group.durable) group.keepers = [...group.keepers, keeper];
+        return [];
+      }
+      case "begun": {
+        const group = this.#groups.get(command.group);
+        const isProven = (keeper: Keeper): boolean => keeper.node === node && keeper.since <= command.target;
+        if (group === undefined) return [];
+        group.keepers = group.keepers.map((keeper) => (isProven(keeper) ? { ...keeper, since: 0 } : keeper));
+        forgetFormer(group);
         return [];
       }
       case "slow": {
@@ -279,13 +308,12 @@ export class Directory {
         // The same members flush to another epoch, at whose start all of them are. Who joins asks when its transfer went astray.
         const group = this.#groups.get(command.group);
         if (group?.status === "live" && group.number === command.target && group.members.includes(node)) {
-          group.slow = [];
-          group.number++;
+          this.#advance(group);
         }
         return [];
       }
       case "unrecoverable":
-        this.#giveBack(node, command.group);
+        this.#giveBack(node, command);
         return [];
       case "rekey": {
         const group = this.#groups.get(command.group);
@@ -296,8 +324,7 @@ export class Directory {
         if (group?.status !== "live" || !isHeld || !isMember) return [];
         if (!isSuccession(group.publicKey, command, { cluster, group: group.name, node, verify })) return [];
         group.publicKey = command.publicKey;
-        group.slow = [];
-        group.number++;
+        this.#advance(group);
         return [];
       }
     }
@@ -341,24 +368,25 @@ export class Directory {
     return { code: "definition-mismatch", name, expected: group.digest, operations: other.operations };
   }
 
-  #join(node: NodeId, { name, digest, durable, operations, proof }: Wish, nodes: Nodes): void {
+  #join(node: NodeId, { name, digest, durable, acceptorsMax, operations, proof }: Wish, nodes: Nodes): void {
     const group = this.named(name);
     if (group?.status === "live") {
       group.members = [...group.members, node];
       group.versions = withMember(group.versions, node, operations);
-      group.slow = [];
-      group.number++;
+      this.#advance(group);
       return;
     }
     const sole = [node];
-    const keepers = durable ? [{ node, disk: nodes.diskOf(node) ?? "" }] : [];
+    const disk = nodes.diskOf(node) ?? "";
+    const { since = 0 } = (group && keeperOn(group, disk)) ?? {};
+    const keepers = durable ? [{ node, disk, since }] : [];
     const versions = [{ operations, members: sole }];
     if (group !== undefined) {
       // C10: a keeper is back; the group goes on with what is on its disk.
       group.status = "live";
       group.members = sole;
       group.synced = sole;
-      group.reserve = group.keepers.filter(({ disk }) => disk !== nodes.diskOf(node));
+      group.reserve = group.keepers.filter((keeper) => keeper.disk !== disk);
       group.keepers = keepers;
       group.versions = versions;
       group.number++;
@@ -372,12 +400,15 @@ export class Directory {
       digest,
       publicKey: proof?.publicKey ?? NO_BYTES,
       durable,
+      acceptorsMax,
       status: "live",
       number: 1,
       members: sole,
       synced: sole,
+      acceptors: [],
       since: 1,
       keepers,
+      former: [],
       reserve: [],
       versions,
       slow: [],
@@ -404,33 +435,59 @@ export class Directory {
     if (members.length === group.members.length) return;
     group.members = members;
     group.synced = group.synced.filter((member) => members.includes(member));
-    group.slow = [];
-    group.number++;
     if (group.synced.length > 0) {
-      group.keepers = group.keepers.filter(({ node }) => members.includes(node));
       group.versions = withOnly(group.versions, members);
+      this.#advance(group);
       return;
     }
+    group.slow = [];
+    group.number++;
     // C9: joiners without the state do not continue a group. A group in memory that all left in good order simply ends.
     if (members.length === 0 && !byFailure && !group.durable) this.#remove(group);
     else {
       group.status = "lost";
       // Nobody has gone on from the state that was being brought back: it is on these disks, too.
-      group.keepers = [...group.keepers, ...group.reserve];
+      group.keepers = [...keepersOf(group), ...group.reserve];
+      group.acceptors = [];
       group.reserve = [];
     }
   }
 
-  /** The keeper that was to bring the group back has found that it cannot; nobody has gone on from its state. */
-  #giveBack(node: NodeId, id: number): void {
+  /** The group has a new target: `members` and those of them that are `synced` are set. */
+  #advance(group: DirectoryGroup): void {
+    const { members, synced, acceptorsMax } = group;
+    const before = keepersOf(group);
+    group.slow = [];
+    group.number++;
+    const until = group.number;
+    group.acceptors = groupAcceptors(members, synced, acceptorsMax);
+    const kept = group.keepers.filter(({ node }) => members.includes(node));
+    group.keepers = kept.map((keeper) =>
+      isAcceptor(group, keeper.node) && !before.includes(keeper) ? { ...keeper, since: until } : keeper,
+    );
+    const gone = before.filter(({ node }) => !members.includes(node) || !isAcceptor(group, node));
+    group.former = [...group.former, ...gone.map((keeper) => ({ ...keeper, until }))].slice(-NODES_MAX);
+    forgetFormer(group);
+  }
+
+  /**
+   * The keeper that was to bring the group back has found that it cannot; nobody has gone on from its state. If it is behind,
+   * nothing was safe in the targets that it was an acceptor of: those before have all that was.
+   */
+  #giveBack(node: NodeId, { group: id, isBehind }: Extract<DirectoryCommand, { kind: "unrecoverable" }>): void {
     const group = this.#groups.get(id);
     if (group?.status !== "live" || group.synced.join() !== node) return;
     group.status = "lost";
     group.members = [];
     group.synced = [];
+    group.acceptors = [];
     group.slow = [];
     group.number++;
-    if (group.reserve.length > 0) group.keepers = group.reserve;
+    const since = group.keepers.find((keeper) => keeper.node === node)?.since ?? 0;
+    const wereThere = group.former.filter(({ until }) => isBehind && since > 0 && until >= since);
+    const others = [...group.reserve, ...wereThere];
+    if (others.length > 0) group.keepers = others;
+    group.former = group.former.filter((former) => !wereThere.includes(former));
     group.reserve = [];
   }
 
@@ -471,7 +528,26 @@ function awaiting({ name, keepers }: DirectoryGroup): Awaiting {
 
 /** Whether the group may be needed from this disk: it has all that was ever safe, or had when the group was brought back. */
 export function isKept(group: DirectoryGroup, disk: string | undefined): boolean {
-  return keeperOn(group, disk) !== undefined || group.reserve.some((keeper) => keeper.disk === disk);
+  return [...group.keepers, ...group.reserve, ...group.former].some((keeper) => keeper.disk === disk);
+}
+
+/** Who can bring a durable group back (E3): of those that hold the state, the acceptors. */
+export function keepersOf(group: DirectoryGroup): readonly Keeper[] {
+  return group.keepers.filter(({ node }) => isAcceptor(group, node));
+}
+
+/** Former keepers are needed only while somebody in their place, or in the place of one who was, may not have begun. */
+function forgetFormer(group: DirectoryGroup): void {
+  const unproven = keepersOf(group).filter(({ since }) => since > 0);
+  let from = Math.min(...unproven.map(({ since }) => since));
+  const needed: FormerKeeper[] = [];
+  // From the last to go to the first.
+  for (const former of group.former.toReversed()) {
+    if (former.until < from) continue;
+    needed.unshift(former);
+    if (former.since > 0) from = Math.min(from, former.since);
+  }
+  group.former = needed;
 }
 
 function keeperOn(group: DirectoryGroup, disk: string | undefined): Keeper | undefined {

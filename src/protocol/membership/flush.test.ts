@@ -139,7 +139,7 @@ class Group {
     this.network = new Network(this.random);
     const members = this.#names.slice(0, size);
     this.#next = size;
-    this.targets.push({ number: 1, members, synced: members, lacking: [] });
+    this.targets.push({ number: 1, members, synced: members, acceptors: [], lacking: [] });
     for (const id of members) {
       const host = this.#add(id);
       host.known = 1;
@@ -159,7 +159,7 @@ class Group {
     const id = this.#names[this.#next++];
     if (id === undefined) return;
     const { number, members, synced } = this.target;
-    this.targets.push({ number: number + 1, members: [...members, id], synced, lacking: [] });
+    this.targets.push({ number: number + 1, members: [...members, id], synced, acceptors: [], lacking: [] });
     const host = this.#add(id);
     host.known = this.targets.length - 1;
     this.learn(host);
@@ -171,7 +171,13 @@ class Group {
     const down = members.find((id) => !this.network.isUp(id));
     if (down === undefined) return false;
     const rest = members.filter((id) => id !== down);
-    this.targets.push({ number: number + 1, members: rest, synced: synced.filter((id) => id !== down), lacking: [] });
+    this.targets.push({
+      number: number + 1,
+      members: rest,
+      synced: synced.filter((id) => id !== down),
+      acceptors: [],
+      lacking: [],
+    });
     return true;
   }
 
@@ -293,9 +299,9 @@ describe("flush", () => {
 
 describe("its rules", () => {
   const [a = "", b = "", c = ""] = ids(3);
-  const first: GroupView = { number: 1, members: [a, b, c], synced: [a, b, c], lacking: [] };
-  const second: GroupView = { number: 2, members: [a, b], synced: [a, b], lacking: [] };
-  const third: GroupView = { number: 3, members: [b], synced: [b], lacking: [] };
+  const first: GroupView = { number: 1, members: [a, b, c], synced: [a, b, c], acceptors: [], lacking: [] };
+  const second: GroupView = { number: 2, members: [a, b], synced: [a, b], acceptors: [], lacking: [] };
+  const third: GroupView = { number: 3, members: [b], synced: [b], acceptors: [], lacking: [] };
 
   /** b, which has learnt of the second target, with what it has said since. */
   function member(self: NodeId = b): { readonly host: Host; take<K extends Message["kind"]>(kind: K): Message[] } {
@@ -317,7 +323,7 @@ describe("its rules", () => {
     const { host, take } = member();
     host.learn(second);
     host.receive(a, cutFor(2, stepTo(second, [0, 0, 0])));
-    host.learn({ number: 3, members: [a, b], synced: [a, b], lacking: [] });
+    host.learn({ number: 3, members: [a, b], synced: [a, b], acceptors: [], lacking: [] });
     take("report");
     host.receive(a, cutFor(2, stepTo(second, [0, 0, 0])));
     host.receive(a, installFor(2));
@@ -369,7 +375,7 @@ describe("its rules", () => {
 
   test("C3: the leader announces the install when every survivor holds", () => {
     const { host, take } = member(a);
-    const four: GroupView = { number: 2, members: [a, b, c], synced: [a, b, c], lacking: [] };
+    const four: GroupView = { number: 2, members: [a, b, c], synced: [a, b, c], acceptors: [], lacking: [] };
     host.learn(four);
     const report = { kind: "report", group: 1, directoryIndex: 2, target: 2, admitted: 1, epoch: 1 } as const;
     host.receive(b, { ...report, row: [0, 0, 0], seen: undefined, standing: undefined, astray: false });
@@ -391,7 +397,7 @@ describe("its rules", () => {
     const step = stepTo(second, [0, 0, 0]);
     host.receive(a, cutFor(2, step));
     take("report");
-    host.learn({ number: 3, members: [b, c], synced: [b, c], lacking: [] });
+    host.learn({ number: 3, members: [b, c], synced: [b, c], acceptors: [], lacking: [] });
     const report = { kind: "report", group: 1, directoryIndex: 3, target: 3, admitted: 1, epoch: 1 } as const;
     // c has more of a's packets than the cut: they were not in it, and will not be delivered.
     host.receive(c, { ...report, row: [1, 0, 0], seen: undefined, standing: undefined, astray: false });
@@ -414,8 +420,8 @@ describe("its rules", () => {
     const { host, take } = member();
     host.learn(second);
     host.receive(a, cutFor(2, stepTo(second, [0, 0, 0])));
-    const newer = stepTo({ number: 3, members: [b, c], synced: [b, c], lacking: [] }, [0, 0, 0]);
-    host.learn({ number: 4, members: [b, c], synced: [b, c], lacking: [] });
+    const newer = stepTo({ number: 3, members: [b, c], synced: [b, c], acceptors: [], lacking: [] }, [0, 0, 0]);
+    host.learn({ number: 4, members: [b, c], synced: [b, c], acceptors: [], lacking: [] });
     take("report");
     const report = { kind: "report", group: 1, directoryIndex: 3, target: 4, admitted: 1, epoch: 1 } as const;
     host.receive(c, {
@@ -448,7 +454,7 @@ describe("its rules", () => {
     host.blocked = true;
     host.receive(a, cutFor(2, stepTo(second, [0, 0, 0])));
     host.receive(a, installFor(2));
-    host.learn({ number: 3, members: [a, b], synced: [a, b], lacking: [] });
+    host.learn({ number: 3, members: [a, b], synced: [a, b], acceptors: [], lacking: [] });
     host.blocked = false;
     host.flush.resume();
     expect(host.epoch?.number).toBe(1);
@@ -458,7 +464,7 @@ describe("its rules", () => {
     const [, , , d = "", e = ""] = ids(5);
     const { host, take } = member(a);
     const members = [a, b, c, d, e];
-    host.learn({ number: 2, members, synced: [a, b, c], lacking: [] });
+    host.learn({ number: 2, members, synced: [a, b, c], acceptors: [], lacking: [] });
     const report = { kind: "report", group: 1, directoryIndex: 2, target: 2 } as const;
     for (const from of [b, c])
       host.receive(from, {
@@ -490,7 +496,7 @@ describe("its rules", () => {
       host.receive(from, { kind: "hold", group: 1, directoryIndex: 2, target: 2, from: 1 });
     }
     expect(host.epoch?.number).toBe(2);
-    host.learn({ number: 3, members: [a, c, d, e], synced: [a, c], lacking: [] });
+    host.learn({ number: 3, members: [a, c, d, e], synced: [a, c], acceptors: [], lacking: [] });
     for (const from of [c, d, e]) {
       host.receive(from, {
         ...report,

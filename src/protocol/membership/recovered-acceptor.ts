@@ -69,7 +69,7 @@ export class RecoveredAcceptor implements AgreementHost {
     this.#directory = directory;
     const epoch = {
       group: 0,
-      view: { number: view.number, members: view.acceptors, synced: view.acceptors, lacking: [] },
+      view: { number: view.number, members: view.acceptors, synced: view.acceptors, acceptors: [], lacking: [] },
       self: seat,
       safety: "quorum" as const,
       relaysRows: false,

@@ -187,11 +187,11 @@ export class Succession implements AgreementHost {
     if (this.#view === undefined) {
       if (snapshot === undefined || !isNodeOf(view, this.#self) || !this.#host.accepts(view)) return;
     } else if (view.cluster !== this.#view.cluster) return;
-    if (!isNodeOf(view, this.#self)) {
-      if (decided.leavers.includes(this.#self)) this.#goOn(decided);
-      else this.#host.excluded();
+    if (!isNodeOf(view, this.#self) && !decided.leavers.includes(this.#self)) {
+      this.#host.excluded();
       return;
     }
+    // Who leaves by this view may have to give it, with its directory, to those that are late.
     const epoch = this.#epoch;
     if (epoch !== undefined && view.number === epoch.number + 1 && epoch.gaps(decided.cut).length === 0) {
       this.#drain(decided);
@@ -254,7 +254,7 @@ export class Succession implements AgreementHost {
     if (members.includes(this.#self)) {
       const options = {
         group: 0,
-        view: { number: view.number, members, synced: members, lacking: [] },
+        view: { number: view.number, members, synced: members, acceptors: [], lacking: [] },
         self: this.#self,
         safety: "quorum" as const,
         votes: votesOf(view),

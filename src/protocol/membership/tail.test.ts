@@ -21,7 +21,15 @@ const SINCE = 6;
 function began(self: string, number: number, from: number, cut: number[]): JournalRecord {
   const members = number === LAST ? [donor, joiner] : number === SINCE ? [donor, joiner, other] : [donor, other];
   const synced = members.filter((member) => number === LAST || member !== joiner);
-  return { kind: "began", group: 1, name: "g", self, view: { number, members, synced, lacking: [] }, from, cut };
+  return {
+    kind: "began",
+    group: 1,
+    name: "g",
+    self,
+    view: { number, members, synced, acceptors: [], lacking: [] },
+    from,
+    cut,
+  };
 }
 
 const packet = (epoch: number, sender: number, seqno: number, text = ""): JournalRecord => ({
