@@ -96,7 +96,7 @@ describe("what a member lacks is in the log", () => {
   test("after the group was brought back, too", () => {
     const memory = new GroupsMemory();
     const records: JournalRecord[] = [
-      { kind: "began", group: 1, name: "g", self: "a#1", view: view(1), from: 0, cut: [] },
+      { kind: "began", group: 1, name: "g", self: "a#1", view: view(1), target: 1, from: 0, cut: [] },
       ...packets(1, 2),
     ];
     for (const [position, record] of records.entries()) memory.add(position, record);

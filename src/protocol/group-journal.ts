@@ -72,13 +72,13 @@ export class GroupJournal extends JournalPart {
     super.write(record);
   }
 
-  /** An epoch begins; the one before it, if there was one, has ended so. */
-  begin(view: GroupView, { from, cut }: ReplayEnd): void {
+  /** An epoch begins, on the way to `target`; the one before it, if there was one, has ended so. */
+  begin(view: GroupView, { from, cut }: ReplayEnd, target: number = view.number): void {
     if (!this.durable) return;
     this.#began = this.journal.next;
     this.#epochs.push({ number: view.number, at: this.#began, bytes: this.#bytes, cut });
     this.#remains ??= this.#remainsFrom(this.#began, undefined);
-    this.write({ kind: "began", group: this.#group, name: this.#name, self: this.#self, view, from, cut });
+    this.write({ kind: "began", group: this.#group, name: this.#name, self: this.#self, view, target, from, cut });
   }
 
   /** E3: the group goes on from what was recorded before. */

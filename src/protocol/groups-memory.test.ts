@@ -11,12 +11,13 @@ const began = (number: number, from: number): JournalRecord => ({
   name: "g",
   self: "a#1",
   view: { number, members: ["a#1"], synced: ["a#1"], acceptors: [], lacking: [] },
+  target: number,
   from,
   cut: [],
 });
 /** A membership begins whose state is to come from others. */
 const joined = (number: number): JournalRecord => ({
-  ...{ kind: "began", group: 1, name: "g", self: "a#1", from: 0, cut: [] },
+  ...{ kind: "began", group: 1, name: "g", self: "a#1", target: number, from: 0, cut: [] },
   view: { number, members: ["a#1", "b#1"], synced: ["b#1"], acceptors: [], lacking: [] },
 });
 const packet = (epoch: number, seqno: number, sender = 0): JournalRecord => ({

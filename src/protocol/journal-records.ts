@@ -23,8 +23,11 @@ const controlRecord = union({
   promise: { view: u32, ballot },
   accepted: { view: u32, ballot, proposal },
   // Durable groups: see group-journal.ts.
-  /** `self` has begun the epoch of this view; epoch `from`, which it was in before, has ended at `cut`. From 0: from none. */
-  began: { group: u32, name: text(256), self: nodeId, view: groupView, from: u32, cut: row },
+  /**
+   * `self` has begun the epoch of this view, on its way to `target`; epoch `from`, which it was in before, has ended at `cut`.
+   * From 0: from none.
+   */
+  began: { group: u32, name: text(256), self: nodeId, view: groupView, target: u32, from: u32, cut: row },
   /** Epoch `from` may end at this cut, which is held: the step that target `ballot` has issued, to view `to`. */
   cut: { group: u32, ballot: u32, from: u32, to: u32, cut: row },
   /** A piece of the state at the start of a view. */

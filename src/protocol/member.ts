@@ -562,7 +562,7 @@ export class Member implements FlushHost, EntranceHost, DonationsHost {
       assert(before.number === step.from, "a step is taken from the epoch that it ends");
       before.drain(step.cut);
     }
-    this.journal.begin(view, before === undefined ? (this.#recovered ?? NOTHING) : step);
+    this.journal.begin(view, before === undefined ? (this.#recovered ?? NOTHING) : step, this.#target.number);
     if (this.#options.mintSecret !== undefined) {
       this.#effects.perform({ kind: "useKey", group: this.group, number: view.number });
     }

@@ -62,7 +62,7 @@ class Member {
   constructor(id: NodeId, view: GroupView, relaysRows = false) {
     this.id = id;
     const { disk } = this;
-    disk.write({ kind: "began", group: 1, name: "g", self: id, view, from: 0, cut: [] });
+    disk.write({ kind: "began", group: 1, name: "g", self: id, view, target: 1, from: 0, cut: [] });
     const deliver = (packet: Packet, sender: number, index: number): void =>
       void this.delivered.push(deliveryOf(packet, sender, index, view));
     this.epoch = new Epoch(
@@ -201,7 +201,7 @@ describe("a replay", () => {
   test("brings back what a cut says that another disk was waited for, too", () => {
     const [a = "", b = ""] = ids(2);
     const view: GroupView = { number: 1, members: [a, b], synced: [a, b], acceptors: [a], lacking: [] };
-    const began: JournalRecord = { kind: "began", group: 1, name: "g", self: b, view, from: 0, cut: [] };
+    const began = { kind: "began", group: 1, name: "g", self: b, view, target: 1, from: 0, cut: [] } as const;
     const packet: JournalRecord = { kind: "packet", packet: packetOf(FIFO, 0, 0, "x") };
     const cut: JournalRecord = { kind: "cut", group: 1, ballot: 2, from: 1, to: 2, cut: [1, 0] };
     const isBehind = (...records: JournalRecord[]): boolean =>
@@ -209,6 +209,8 @@ describe("a replay", () => {
     expect(isBehind(began, packet)).toBe(true);
     expect(isBehind(began, packet, cut)).toBe(false);
     expect(isBehind({ ...began, self: a }, packet)).toBe(false);
+    // It was on its way to another view when this one began.
+    expect(isBehind({ ...began, target: 2 }, packet)).toBe(false);
   });
 
   test("ends an epoch where the next one says, and the last one at the newest cut that was acknowledged", () => {
@@ -219,6 +221,7 @@ describe("a replay", () => {
       name: "g",
       self: b,
       view: { number, members: [a, b], synced: [a, b], acceptors: [], lacking: [] },
+      target: number,
       from,
       cut,
     });

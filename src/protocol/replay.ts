@@ -34,7 +34,7 @@ export class Replay {
   readonly #host: ReplayHost;
   readonly #limit: ReplayEnd | undefined;
   #epoch: Epoch | undefined;
-  /** Whether safe messages of the epoch have waited for this disk. */
+  /** Whether no message of the epoch can have been safe without being on this disk. */
   #isAcceptors = true;
   /** The newest cut of the epoch that was acknowledged. */
   #cut: Row | undefined;
@@ -58,8 +58,9 @@ export class Replay {
 
   /**
    * E3: whether the last epoch may have had safe messages that are not here. It cannot where they have waited for this disk,
-   * nor when this member has acknowledged a cut, which has them all. Of later epochs nothing was safe: each member has the
-   * beginning of an epoch on disk before others may count on it (custody.ts).
+   * nor when this member has acknowledged a cut, which has them all, nor if the epoch was over for this member when it began.
+   * Of later epochs nothing was safe: each member has the beginning of an epoch on disk before others may count on it
+   * (custody.ts).
    */
   get isBehind(): boolean {
     return this.#epoch !== undefined && !this.#isAcceptors && this.#cut === undefined;
@@ -103,14 +104,15 @@ export class Replay {
     if (!epoch.restore(packet)) this.#flaw = `epoch ${epoch.number}: a packet is missing before ${packet.seqno}`;
   }
 
-  #begin({ view, self, from, cut }: Extract<JournalRecord, { kind: "began" }>): void {
+  #begin({ view, self, target, from, cut }: Extract<JournalRecord, { kind: "began" }>): void {
     const before = this.#epoch?.number ?? 0;
     if (from !== before && before !== 0) this.#flaw = `epoch ${view.number} follows ${from}, and ${before} is here`;
     else this.#close(cut);
     if (this.#flaw !== undefined) return;
     this.#host.revisit(view);
     this.#cut = undefined;
-    this.#isAcceptors = isAcceptor(view, self);
+    // C6: who is on its way to a newer target begins frozen.
+    this.#isAcceptors = isAcceptor(view, self) || target > view.number;
     this.#epoch = new Epoch(
       {
         group: this.#group,

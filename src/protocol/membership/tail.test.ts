@@ -27,6 +27,7 @@ function began(self: string, number: number, from: number, cut: number[]): Journ
     name: "g",
     self,
     view: { number, members, synced, acceptors: [], lacking: [] },
+    target: number,
     from,
     cut,
   };
