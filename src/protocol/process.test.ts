@@ -279,6 +279,22 @@ describe("the directory's word", () => {
     expect(node.process.cluster.directory.named("g")).toBeUndefined();
   });
 
+  test("who has joined a group that is over in the next step is told so", () => {
+    const node = new Node(b, 1);
+    const view: ClusterView = { cluster: "x", number: 1, nodes: [a, b].map(recordOf), acceptors: [a] };
+    const directory = new Directory();
+    directory.clusterInstalled(new Set([a, b]));
+    directory.execute(request(a, 1, "g"), NODES);
+    const [group = 0] = [...directory.groups].map(({ id }) => id);
+    const decided = { view, cut: [], leavers: [], holders: [] };
+    const number = join(node, "g");
+    node.receive(a, { kind: "installCluster", decided, snapshot: directory.snapshot() });
+    const exclude = { kind: "exclude", group, target: 2, members: [b] } as const;
+    const requests = [request(b, number, "g"), { requester: a, number: 2, command: exclude }];
+    const effects = node.receive(a, { kind: "directoryFeed", view: 1, index: directory.index, requests });
+    expect(kinds(effects, "joinOutcome", "entered", "ended")).toEqual(["joinOutcome", "entered", "ended"]);
+  });
+
   test("a join of a group that is being left, before the others have said goodbye, is another membership", () => {
     const node = new Node(b, 1);
     const view: ClusterView = { cluster: "x", number: 1, nodes: [a, b].map(recordOf), acceptors: [a] };

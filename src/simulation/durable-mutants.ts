@@ -37,6 +37,31 @@ const mutants: readonly Omit<Mutant, "durable">[] = [
     why: "E3: a disk for which safe messages did not wait brings the group back.",
   },
   {
+    name: "handover-from-before",
+    violates: "B1",
+    file: "protocol/membership/succession.js",
+    find: "if (!isNodeOf(view, this.#self) && !decided.leavers.includes(this.#self)) {",
+    replace:
+      "if (decided.leavers.includes(this.#self)) { this.#goOn(decided); return; }\n        if (!isNodeOf(view, this.#self)) {",
+    why: "A5: who leaves gives late nodes the directory as it was before the view that goes on without it.",
+  },
+  {
+    name: "checkpoint-too-late",
+    violates: "M5",
+    file: "protocol/process.js",
+    find: "member.journal.end();",
+    replace: "",
+    why: "A membership that is over gives up what the next one needs of the log.",
+  },
+  {
+    name: "former-for-good",
+    violates: "M5",
+    file: DIRECTORY,
+    find: "const others = [...group.reserve, ...wereThere];",
+    replace: "const others = [...group.reserve];",
+    why: "E3: the disks of former acceptors are not asked when those in their places have never begun.",
+  },
+  {
     name: "accepted-before-disk",
     violates: "M2",
     file: AGREEMENT,
