@@ -198,6 +198,29 @@ describe("a replay", () => {
     );
   });
 
+  test("knows of every epoch in which anything was safe", () => {
+    const members = ids(2);
+    const view: GroupView = { number: 1, members, synced: members, acceptors: members.slice(0, 1), lacking: [] };
+    const network = new Network(new Random(1));
+    const [one, other] = members.map((id) => new Member(id, view)) as [Member, Member];
+    for (const member of [one, other]) network.add(member.id, member);
+    const settle = (): void => {
+      for (let turn = 0; turn < 4; turn++) {
+        one.disk.sync();
+        for (const member of [one, other]) member.turn();
+        network.settle();
+      }
+    };
+    one.send(SAFE);
+    settle();
+    expect([one, other].map(({ delivered }) => delivered.length)).toEqual([0, 0]);
+    // The beginning of the epoch, and nothing else.
+    other.disk.sync(1);
+    settle();
+    expect([one, other].map(({ delivered }) => delivered.length)).toEqual([1, 1]);
+    expect(other.disk.persisted).toBe(1);
+  });
+
   test("brings back what a cut says that another disk was waited for, too", () => {
     const [a = "", b = ""] = ids(2);
     const view: GroupView = { number: 1, members: [a, b], synced: [a, b], acceptors: [a], lacking: [] };

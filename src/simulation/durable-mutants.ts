@@ -11,7 +11,7 @@ const GROUP_JOURNAL = "protocol/group-journal.js";
 const MEMBER = "protocol/member.js";
 const MEMORY = "protocol/membership/memory.js";
 
-const mutants: readonly Omit<Mutant, "durable">[] = [
+const mutants: readonly Mutant[] = [
   {
     name: "held-before-disk",
     violates: "R1",
@@ -21,19 +21,17 @@ const mutants: readonly Omit<Mutant, "durable">[] = [
     why: "E1: a member's row says what is on its way to the disk; what was safe is gone when all have failed.",
   },
   {
-    name: "held-before-its-epoch",
-    violates: "R1",
-    file: "protocol/multicast/custody.js",
-    find: "this.#isAcceptor || !this.#isBegun ||",
-    replace: "this.#isAcceptor ||",
-    why: "A member that is no acceptor holds messages of an epoch that its disk may not know of, and brings the group back without them.",
-  },
-  {
     name: "behind-brings-back",
     violates: "R1",
     file: "protocol/replay.js",
     find: "return this.#epoch !== undefined && !this.#isAcceptors && this.#cut === undefined;",
     replace: "return false;",
+    simulation: {
+      acceptors: 1,
+      members: 5,
+      faults: ["crash", "crash-leader", "total", "disk-slow", "close"],
+      faultsEveryMs: 250,
+    },
     why: "E3: a disk for which safe messages did not wait brings the group back.",
   },
   {
@@ -192,4 +190,7 @@ const mutants: readonly Omit<Mutant, "durable">[] = [
   },
 ];
 
-export const durableMutants: readonly Mutant[] = mutants.map((mutant) => ({ ...mutant, durable: true }));
+export const durableMutants: readonly Mutant[] = mutants.map((mutant) => ({
+  ...mutant,
+  simulation: { ...mutant.simulation, durable: true },
+}));

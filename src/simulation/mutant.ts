@@ -1,4 +1,5 @@
 import type { Property } from "./axioms/index.ts";
+import type { SimulationOptions } from "./simulate.ts";
 
 /**
  * A planted bug: a change of one place in the compiled code, so that production code knows nothing of it.
@@ -12,8 +13,8 @@ export interface Mutant<P extends string = Property | "M5" | "assert"> {
   /** What to change; it is there exactly once. */
   readonly find: string;
   readonly replace: string;
-  /** It shows only on disks. */
-  readonly durable?: boolean;
+  /** In what runs it shows, if not in all. */
+  readonly simulation?: Pick<SimulationOptions, "durable" | "acceptors" | "members" | "faults" | "faultsEveryMs">;
   /** What the code does wrong, and what comes of it. */
   readonly why: string;
   /** The transcript that shows it, if so much must come together that random runs hardly ever do. */

@@ -141,7 +141,7 @@ function modules(): string[] {
 /** Runs seeds until one shows the mutant's bug as a violation of the property that it is to violate. */
 export async function hunt(mutant: Mutant, options: HuntOptions = {}): Promise<Hunt> {
   const { firstSeed = 1, seedsMax = 500 } = options;
-  const simulation = { durable: mutant.durable === true, ...options.simulation };
+  const simulation = { ...mutant.simulation, ...options.simulation };
   const simulate = await plant(mutant);
   for (let seed = firstSeed; seed < firstSeed + seedsMax; seed++) {
     const { violations } = simulate({ ...simulation, seed });

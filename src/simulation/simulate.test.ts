@@ -59,9 +59,12 @@ describe("seeds on disks that fail", () => {
     expect(faultsOf(simulate({ seed: 159, durable: true, members: 5 }))).toEqual([]);
   });
 
-  test.each([40, 403, 1896])("when acceptors fail one after another, the disk that has all brings back: seed %i", (seed) => {
-    expect(faultsOf(simulate({ seed, durable: true, members: 5 }))).toEqual([]);
-  });
+  test.each([40, 403, 1896])(
+    "when acceptors fail one after another, the disk that has all brings back: seed %i",
+    (seed) => {
+      expect(faultsOf(simulate({ seed, durable: true, members: 5 }))).toEqual([]);
+    },
+  );
 
   test("who has lived on without a vote leads acceptors that are back to the next view", () => {
     expect(faultsOf(simulate({ seed: 1328, durable: true, members: 5 }))).toEqual([]);

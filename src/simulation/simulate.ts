@@ -21,6 +21,8 @@ export interface SimulationOptions {
   readonly faults?: readonly FaultKind[];
   /** Nodes have disks, groups are durable, and everybody may fail at once. */
   readonly durable?: boolean;
+  /** Of durable groups; by the seed otherwise. */
+  readonly acceptors?: number;
   /** Of each member, on average; drawn from the seed if it is not given. */
   readonly updatesPerSecond?: number;
   /** Between two faults, on average; drawn from the seed if it is not given. */
@@ -88,7 +90,7 @@ export function simulate(options: SimulationOptions): SimulationResult {
     secure,
     durable,
     // Some durable groups do not wait for the disks of all.
-    acceptors: durable ? new Random(seed, 21).pick([undefined, undefined, 1, 2, 3]) : undefined,
+    acceptors: options.acceptors ?? (durable ? new Random(seed, 21).pick([undefined, undefined, 1, 2, 3]) : undefined),
     weightOf: drawnWeights(seed),
   });
   world.fabric.latencyMs = plan.pick([0.2, 0.2, 2, 15]);

@@ -110,9 +110,10 @@ async function simulate(options: Options): Promise<Exit> {
   await runSeeds({
     setup: {
       simulation: {
-        members: options.members,
+        ...mutant?.simulation,
+        ...(options.members === undefined ? {} : { members: options.members }),
         durationMs: options.duration,
-        ...(options.durable === true || mutant?.durable === true ? { durable: true } : {}),
+        ...(options.durable === true ? { durable: true } : {}),
         ...(options.faults === undefined ? {} : { faults: options.faults }),
         ...(options.faultsEvery === undefined ? {} : { faultsEveryMs: options.faultsEvery }),
         ...(options.updates === undefined ? {} : { updatesPerSecond: options.updates / 60 }),
