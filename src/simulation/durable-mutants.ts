@@ -103,8 +103,8 @@ const mutants: readonly Mutant[] = [
     name: "excluded-keeper",
     violates: "R1",
     file: DIRECTORY,
-    find: "group.keepers = group.keepers.filter(({ node }) => members.includes(node));",
-    replace: "",
+    find: "const kept = group.keepers.filter(({ node }) => members.includes(node));",
+    replace: "const kept = group.keepers;",
     why: "C10: a member that the group has gone on without brings it back as it was when it left.",
   },
   {

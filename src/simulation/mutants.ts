@@ -357,8 +357,8 @@ const serviceMutants: readonly Mutant[] = [
     name: "flush-at-once",
     violates: "F1",
     file: FLUSHES,
-    find: "const isHeld = copies >= Math.min(wanted, members.length);",
-    replace: "const isHeld = copies >= 0;",
+    find: "const isHeld = holders.length === members.length ||",
+    replace: "const isHeld = true ||",
     why: "A flush is held as soon as the member itself holds what it covers.",
   },
   {
@@ -449,7 +449,7 @@ const serviceMutants: readonly Mutant[] = [
     name: "state-before-drain",
     violates: "ST1",
     file: MEMBER,
-    find: 'before.drain(step.cut);\n        }\n        this.journal.begin(view, before === undefined ? (this.#recovered ?? NOTHING) : step);\n        if (this.#options.mintSecret !== undefined) {\n            this.#effects.perform({ kind: "useKey", group: this.group, number: view.number });\n        }\n        this.#startTransfers(step, before === undefined);',
+    find: 'before.drain(step.cut);\n        }\n        this.journal.begin(view, before === undefined ? (this.#recovered ?? NOTHING) : step, this.#target.number);\n        if (this.#options.mintSecret !== undefined) {\n            this.#effects.perform({ kind: "useKey", group: this.group, number: view.number });\n        }\n        this.#startTransfers(step, before === undefined);',
     replace:
       "this.#startTransfers(step, false);\n            before.drain(step.cut);\n        }\n        else this.#startTransfers(step, true);\n        this.journal.begin(view, before === undefined ? (this.#recovered ?? NOTHING) : step);",
     why: "A joiner gets the state before the last deliveries of the old view.",
