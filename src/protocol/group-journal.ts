@@ -50,6 +50,8 @@ export class GroupJournal extends JournalPart {
   /** How many bytes there were when a checkpoint failed: it is tried again when there are as many more as for a new one. */
   #failedAt = 0;
   #open: Checkpoint | undefined;
+  /** Before this position records are not intact; 0 once that has been tried to make good. */
+  #damagedTo = 0;
 
   constructor(journal: Journal, group: number, name: string, self: NodeId, bytesMax: number) {
     super(journal);
@@ -61,10 +63,19 @@ export class GroupJournal extends JournalPart {
 
   /** Whether so much was recorded since the last checkpoint that another one is wanted, and none is under way. */
   get isLong(): boolean {
-    return (
-      this.#open === undefined &&
-      this.#bytes - Math.max(this.#covered, this.#failedAt) >= Math.max(this.#bytesMax, this.#stateBytes * 2)
-    );
+    const bytes = this.#bytes - Math.max(this.#covered, this.#failedAt);
+    const isLong = bytes >= Math.max(this.#bytesMax, this.#stateBytes * 2);
+    return this.#open === undefined && (isLong || this.isDamaged);
+  }
+
+  /** Whether records that the group needs are not intact. */
+  get isDamaged(): boolean {
+    return this.#remains !== undefined && this.#remains.from < this.#damagedTo;
+  }
+
+  /** Records before this position are not intact: the state in memory is, and a checkpoint of it makes them unneeded. */
+  damaged(to: number): void {
+    this.#damagedTo = Math.max(this.#damagedTo, to);
   }
 
   override write(record: JournalRecord): void {
@@ -133,6 +144,7 @@ export class GroupJournal extends JournalPart {
   abandonCheckpoint(): void {
     this.#open = undefined;
     this.#failedAt = this.#bytes;
+    this.#damagedTo = 0;
   }
 
   /** The next piece of the checkpoint; `onDisk` is called when it is on disk. */

@@ -617,11 +617,14 @@ export class Member implements FlushHost, EntranceHost, DonationsHost {
     this.#entrance.begin(view.number, transfers);
   }
 
-  /** The oldest that holds the state asks for another epoch when much was recorded since the last checkpoint. */
+  /**
+   * The oldest that holds the state asks for another epoch when much was recorded since the last checkpoint; and whoever needs
+   * a checkpoint because its log is damaged.
+   */
   #renewIfLong({ frozen, view }: Epoch): void {
     if (!this.journal.isLong || frozen || this.#blocked || this.#renewed === view.number) return;
     const oldest = view.members.find((member) => this.#host.isSynced(this.group, member));
-    if (oldest !== this.self) return;
+    if (oldest !== this.self && !this.journal.isDamaged) return;
     this.#renewed = view.number;
     this.#host.requestRenewal(this.group, view.number);
   }

@@ -237,6 +237,15 @@ export class Process implements ClusterHost, MemberHost {
     for (const member of this.#members.values()) if (member.journal.durable) this.#touched.add(member);
   }
 
+  /** Records before this position are not on disk any more as they were: what needs them is written anew. */
+  damaged(to: number): void {
+    this.#cluster.damaged(to);
+    for (const member of this.#members.values()) {
+      member.journal.damaged(to);
+      this.#touched.add(member);
+    }
+  }
+
   /** The records that a `recall` has asked for, and the position behind them, or why there is none. */
   recalled(group: number, records: readonly JournalRecord[], next: number | "end" | "damaged"): void {
     this.member(group)?.recalled(records, next);

@@ -19,6 +19,7 @@ function recorded(directory: DataDirectory): Promise<void> {
     directory.serve({
       persisted: () => resolve(),
       diskChanged: (condition, detail) => reject(new Error(`${condition}: ${detail}`)),
+      damaged: () => {},
     });
     directory.log.append(new Uint8Array(10));
     directory.log.flush();

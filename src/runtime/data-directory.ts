@@ -15,6 +15,7 @@ import { type LogId, logName } from "./log/batch.ts";
 import { Folder } from "./log/folder.ts";
 import { intact } from "./log/intact.ts";
 import type { Log, RecordLog } from "./log/log.ts";
+import type { Range } from "./log/recovery.ts";
 import { type DiskCondition, type DiskReport, Storage } from "./log/storage.ts";
 import { realTimers } from "./real-clock.ts";
 import { recollect } from "./recollection.ts";
@@ -43,8 +44,10 @@ export interface DataDirectoryOptions {
 export interface DataUser {
   /** Records below this position are on disk. */
   persisted(upTo: number): void;
-  /** After `failed` nothing more will be persisted; `damaged`: what was on disk is not intact any more. */
-  diskChanged(condition: DiskCondition | "damaged", detail: string): void;
+  /** After `failed` nothing more will be persisted. */
+  diskChanged(condition: DiskCondition, detail: string): void;
+  /** These records were on disk, and are not intact any more. */
+  damaged(range: Range): void;
 }
 
 const SEGMENT_BYTES = 16 * 1024 * 1024;
@@ -75,7 +78,7 @@ export class DataDirectory {
         this.#user?.diskChanged(condition, detail);
         this.#wake();
       },
-      damaged: ({ from, to }) => this.#user?.diskChanged("damaged", `records ${from} to ${to - 1}`),
+      damaged: (range) => this.#user?.damaged(range),
     });
   }
 

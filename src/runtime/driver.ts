@@ -304,6 +304,12 @@ export class Driver implements NetworkSink, GateHost {
     this.#clock.requestTurn();
   }
 
+  /** Records before this position are not intact any more. */
+  damaged(to: number): void {
+    this.#process.damaged(to);
+    this.#clock.requestTurn();
+  }
+
   /** Nothing more can be promised: this node takes part in nothing any more, as if it had crashed. */
   diskFailed(detail: string): void {
     this.#closing = true;

@@ -11,6 +11,7 @@ import type { Discovery } from "./discovery/discovery.ts";
 import type { Authorize } from "./doorkeeper.ts";
 import { Driver } from "./driver.ts";
 import { Liveness } from "./liveness.ts";
+import type { Range } from "./log/recovery.ts";
 import type { DiskCondition } from "./log/storage.ts";
 import { RealClock } from "./real-clock.ts";
 import type { Embodiment, IncarnationListener } from "./running-node.ts";
@@ -103,6 +104,7 @@ export class Incarnation implements Embodiment {
     options.data?.serve({
       persisted: (upTo) => this.driver.persisted(upTo),
       diskChanged: (condition, detail) => this.#diskChanged(condition, detail),
+      damaged: (range) => this.#damaged(range),
     });
   }
 
@@ -145,7 +147,12 @@ export class Incarnation implements Embodiment {
     await this.#discovery.close();
   }
 
-  #diskChanged(condition: DiskCondition | "damaged", detail: string): void {
+  #damaged({ from, to }: Range): void {
+    this.#listener.noticed("disk damaged", { detail: `records ${from} to ${to - 1}` });
+    this.driver.damaged(to);
+  }
+
+  #diskChanged(condition: DiskCondition, detail: string): void {
     this.#listener.noticed(`disk ${condition === "ok" ? "well again" : condition}`, { detail });
     if (condition === "failed") this.driver.diskFailed(detail);
   }

@@ -29,6 +29,8 @@ export class SimulatedDisk implements Disk {
   #boot = 0;
   /** How many bytes all files together may have. */
   capacityBytes = Number.POSITIVE_INFINITY;
+  /** Writes into files that are there find no room, as on storage that is thin; of what they wrote any blocks may be on disk. */
+  isThin = false;
   /** The next write fails; of what it wrote any blocks may be on disk. */
   failing = false;
   /** By how much everything is late. */
@@ -122,6 +124,7 @@ export class SimulatedDisk implements Disk {
   /** Nothing is wrong with it any more. */
   heal(): void {
     this.capacityBytes = Number.POSITIVE_INFINITY;
+    this.isThin = false;
     this.failing = false;
     this.delayMs = 0;
     this.#trap = undefined;
@@ -141,6 +144,11 @@ export class SimulatedDisk implements Disk {
         this.failing = false;
         this.#tear(write);
         done({ code: "failed", detail: "the simulated disk failed" });
+        return;
+      }
+      if (this.isThin) {
+        this.#tear(write);
+        done({ code: "full", detail: "no space left behind the simulated disk" });
         return;
       }
       this.#files.get(name)?.set(write.bytes, at);

@@ -1,6 +1,7 @@
 /** Durable groups on simulated disks: what was safe outlives all members of the group. */
 import { describe, expect, test, vi } from "vitest";
 import { Random } from "../base/random.ts";
+import { intact } from "../runtime/log/intact.ts";
 import { CAUSAL, FIFO, SAFE, TOTAL } from "../wire/packet.ts";
 import { check } from "./axioms/index.ts";
 import type { Counter } from "./counter.ts";
@@ -265,6 +266,33 @@ describe("a durable group", () => {
     }
     const [again] = world.hosts.get("b")?.driver?.process.members.values() ?? [];
     expect(again?.journal.remains?.from).toBeGreaterThan(floor ?? 0);
+  });
+
+  test("whose log is damaged in a running member writes what it needs anew, and the damage is gone", () => {
+    for (let seed = 1; seed <= 8; seed++) {
+      const world = cluster("abc", seed);
+      const members = [..."abc"].map((name) => join(world, name));
+      load(world, members);
+      world.run(2000);
+      const { disk, storage } = world.hosts.get("c") ?? {};
+      const log = storage?.log;
+      if (disk === undefined || log === undefined) throw new Error("it has a disk");
+      // A bit that flips in what fills a block up damages nothing.
+      while (log.damage.length === 0) {
+        disk.decay();
+        for (const _ of intact(log));
+      }
+      world.run(2000);
+      load(world, members);
+      world.run(2000);
+      expect(log.damage, `seed ${seed}`).toEqual([]);
+      const before = members[2]?.digest();
+      for (const name of "abc") world.crash(name);
+      for (const name of "abc") world.start(name);
+      expect(world.runUntilTrue(() => world.running.every(({ status }) => status === "primary"), 20_000)).toBe(true);
+      expect(join(world, "c").digest()).toBe(before);
+      expect(check(world.history)).toEqual([]);
+    }
   });
 
   test("holds its senders back while a disk is full, and goes on by itself when there is room", () => {

@@ -5,7 +5,7 @@
  * disks, failures of all at once, crashes between two writes, and disks that fail, fill up, slow down, are lost or lose bits.
  * Every fault ends by itself; `calm` ends them all.
  */
-import type { Random } from "../base/random.ts";
+import { Random } from "../base/random.ts";
 import { keepersOf } from "../protocol/membership/directory.ts";
 import type { Message } from "../protocol/messages.ts";
 import { type NodeId, nodeName, votesOf } from "../protocol/view.ts";
@@ -228,9 +228,11 @@ export class Faults {
         disk.failing = true;
         return true;
       case "disk-full":
-        disk.capacityBytes = disk.usedBytes;
+        if (new Random(Math.floor(world.now), 22).chance(0.3)) disk.isThin = true;
+        else disk.capacityBytes = disk.usedBytes;
         world.after(random.pick([500, 3000, 8000]), () => {
           disk.capacityBytes = Number.POSITIVE_INFINITY;
+          disk.isThin = false;
         });
         return true;
       case "disk-slow":

@@ -25,6 +25,22 @@ export const logMutants: readonly Mutant<LogPromise>[] = [
     why: "The disk says that a write has failed, and its records are acknowledged.",
   },
   {
+    name: "full-write-skips-a-number",
+    violates: "true",
+    file: LOG,
+    find: "this.#nextBatch--;",
+    replace: "",
+    why: "A batch for which there was no room is written under another number, and the one before it counts as damaged.",
+  },
+  {
+    name: "full-write-dropped",
+    violates: "true",
+    file: LOG,
+    find: "this.#full.unshift(batch);",
+    replace: "",
+    why: "A batch for which there was no room is not written again: the next takes its positions.",
+  },
+  {
     name: "goes-on-after-failure",
     violates: "kept",
     file: LOG,
@@ -44,8 +60,8 @@ export const logMutants: readonly Mutant<LogPromise>[] = [
     name: "damage-forgotten",
     violates: "kept",
     file: RECOVERY,
-    find: "if (this.#begun && number !== this.batch) {",
-    replace: "if (this.#begun && number < this.batch) {",
+    find: "if (this.#begun && number !== this.batch)",
+    replace: "if (this.#begun && number < this.batch)",
     why: "A gap between batches is not noted as damage: nobody asks a peer for what was there.",
   },
   {
@@ -103,14 +119,6 @@ export const logMutants: readonly Mutant<LogPromise>[] = [
     find: "return Math.ceil((BATCH_HEADER_BYTES + bodyBytes) / BLOCK_BYTES) * BLOCK_BYTES;",
     replace: "return Math.ceil((BATCH_HEADER_BYTES + bodyBytes) / 512) * 512;",
     why: "A write touches a block that holds something acknowledged, and a crash tears it.",
-  },
-  {
-    name: "repaired-as-another",
-    violates: "true",
-    file: LOG,
-    find: "const number = damage.batch + damage.batches - 1;",
-    replace: "const number = damage.batch + damage.batches;",
-    why: "What a peer has put back does not fit to what follows it, and is not found after a restart.",
   },
   {
     name: "waits-for-ever",

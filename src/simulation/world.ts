@@ -411,7 +411,7 @@ export class World {
       conditionChanged: (condition, detail) => {
         if (condition === "failed") user()?.diskFailed(detail);
       },
-      damaged: () => {},
+      damaged: ({ to }) => user()?.damaged(to),
     });
   }
 

@@ -31,6 +31,7 @@ export class Cast {
   readonly #options: CastOptions;
   readonly #addresses = new Map<string, { readonly listen: string; readonly advertise: string }>();
   readonly #members = new Map<string, Member>();
+  readonly #entering = new Set<string>();
   /** What processes that have ended since had to complain of. */
   readonly #problems: string[] = [];
   /** In 100 datagrams, how many are lost. */
@@ -57,9 +58,10 @@ export class Cast {
     return [...this.#members.values()].filter(({ isRunning }) => isRunning);
   }
 
-  /** Names of the cast that have no process. */
+  /** Names of the cast that have no process, and are not about to have one. */
   get absent(): readonly string[] {
-    return this.#options.names.filter((name) => this.#members.get(name)?.isRunning !== true);
+    const isThere = (name: string): boolean => this.#members.get(name)?.isRunning === true || this.#entering.has(name);
+    return this.#options.names.filter((name) => !isThere(name));
   }
 
   /** What no process should have done. */
@@ -71,7 +73,9 @@ export class Cast {
   async enter(name: string): Promise<void> {
     const { problem } = this.#members.get(name) ?? {};
     if (problem !== undefined) this.#problems.push(problem);
+    this.#entering.add(name);
     await this.network.plug(name);
+    this.#entering.delete(name);
     const seeds = this.#options.names
       .filter((other) => other !== name)
       .map((other) => this.#addressOf(other).advertise);

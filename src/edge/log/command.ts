@@ -62,7 +62,7 @@ function show(directory: string, { json = false, dataKey }: Options, isWhole: bo
     const bytes = batches.reduce((sum, { bodyBytes }) => sum + blocksBytes(bodyBytes), 0);
     return { number, file: file.name, first, next, batches: batches.length, bytes, end, fileBytes: file.bytes };
   });
-  const lost = damage.map(({ from, to, segment, at }) => ({ from, to, segment, at }));
+  const lost = damage.map(({ from, to }) => ({ from, to }));
   const isSealed = hasDataKey(path);
   const seal = isSealed ? sealOf(path, dataKey) : undefined;
   const contents = isWhole || seal !== undefined ? contentsOf(segments, floor, seal) : undefined;
@@ -88,11 +88,7 @@ function show(directory: string, { json = false, dataKey }: Options, isWhole: bo
     }
     output.line(`  ${dim(count(spares.length, "spare segment"))}`);
   }
-  for (const { from, to, segment, at } of lost) {
-    output.line(
-      red(`  records ${figure(from)} to ${figure(to - 1)} are damaged: segment ${segment}, from byte ${figure(at)} on`),
-    );
-  }
+  for (const { from, to } of lost) output.line(red(`  records ${figure(from)} to ${figure(to - 1)} are damaged`));
   if (unopened.length > 0) {
     const some = unopened.slice(0, UNOPENED_SHOWN).map(figure).join(", ");
     output.line(red(`  ${count(unopened.length, "record")} cannot be opened with the key: ${some}`));

@@ -33,6 +33,11 @@ export class ClusterJournal extends JournalPart {
     super.write(record);
   }
 
+  /** Records before this position are not intact: if the view's are among them, it is written anew. */
+  damaged(to: number): void {
+    if ((this.#memory.from ?? to) < to) this.#bytesBefore = Number.NEGATIVE_INFINITY;
+  }
+
   /** Called once per turn. */
   endTurn(): void {
     if (this.journal.bytes - this.#bytesBefore < this.#bytesMax || this.#packetsBytes > PACKETS_BYTES_MAX) return;

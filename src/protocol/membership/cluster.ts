@@ -381,6 +381,11 @@ export class Cluster implements SuccessionHost {
     this.#considerChange();
   }
 
+  /** Records of this node's log before this position are not intact. */
+  damaged(to: number): void {
+    this.#journal.damaged(to);
+  }
+
   endTurn(now: number, wallTime: number): void {
     this.#passTime(now);
     this.#replica.order(wallTime);

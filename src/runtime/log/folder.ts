@@ -149,6 +149,6 @@ function writeAll(
 }
 
 function problemOf(error: NodeJS.ErrnoException): DiskProblem {
-  const isFull = error.code === "ENOSPC" || error.code === "EDQUOT";
+  const isFull = error.code === "ENOSPC" || error.code === "EDQUOT" || error.code === "EFBIG";
   return { code: isFull ? "full" : "failed", detail: error.message };
 }

@@ -8,9 +8,9 @@
  * full holds the log back until there is room; a disk that fails ends it.
  */
 import { assert, present } from "../../base/assert.ts";
-import type { Disk, DiskFile, DiskProblem } from "../ports.ts";
+import type { Disk, DiskFile } from "../ports.ts";
 import { BATCH_HEADER_BYTES, BatchBuilder, blocksBytes, type LogId, recordBytes, recordsOf } from "./batch.ts";
-import { type Damage, recover, SEGMENT_NAME } from "./recovery.ts";
+import { type Range, recover, SEGMENT_NAME } from "./recovery.ts";
 import { isBatch, type Placed, Segment } from "./segment.ts";
 
 export interface LogOptions {
@@ -32,7 +32,7 @@ export interface LogListener {
   /** `hasRoom` holds again. */
   room(): void;
   /** Records that were intact before are not any more. */
-  damaged(damage: Damage): void;
+  damaged(damage: Range): void;
 }
 
 /** The body of a batch has at most so many bytes, unless it is one record. */
@@ -55,7 +55,7 @@ export class Log {
   readonly #bodyBytesMax: number;
   readonly #segments: Segment[];
   readonly #spares: DiskFile[];
-  #damage: Damage[];
+  #damage: Range[];
   /** What is appended goes here; those that are full wait in front of it. */
   #filling = new BatchBuilder();
   readonly #full: BatchBuilder[] = [];
@@ -65,7 +65,7 @@ export class Log {
   #isWriting = false;
   #isMaking = false;
   #removals = 0;
-  /** Reads and writes of old batches that are under way: until they are over no segment is used again. */
+  /** Reads of old batches that are under way: until they are over no segment is used again. */
   #visits = 0;
   #next: number;
   #durable: number;
@@ -129,7 +129,7 @@ export class Log {
   }
 
   /** Ranges of records that were acknowledged once and are not intact. */
-  get damage(): readonly Damage[] {
+  get damage(): readonly Range[] {
     return this.#damage;
   }
 
@@ -163,6 +163,10 @@ export class Log {
 
   /** Writes what was appended, unless a write is under way; then it follows by itself. Called once per turn. */
   flush(): void {
+    if (this.#status === "ok") this.#write();
+  }
+
+  #write(): void {
     if (this.#isWriting || this.#status === "failed") return;
     const batch = this.#full[0] ?? this.#filling;
     const { count, bodyBytes } = batch;
@@ -177,7 +181,8 @@ export class Log {
       if (problem === undefined) {
         segment.add({ at: segment.end, bodyBytes, number: head.number, first: head.first, count });
         this.#written(batch, floor);
-      } else this.#setStatus("failed", problem.detail);
+      } else if (problem.code === "full") this.#putBack(batch, problem.detail);
+      else this.#setStatus("failed", problem.detail);
       this.#closeFiles();
     });
   }
@@ -190,7 +195,7 @@ export class Log {
 
   /** Tries again to make room, after the disk was full. */
   retry(): void {
-    if (this.#status === "full") this.flush();
+    if (this.#status === "full") this.#write();
   }
 
   /**
@@ -215,35 +220,6 @@ export class Log {
         yield records[index] as Uint8Array;
       }
     }
-  }
-
-  /** Puts records that were damaged back, as a peer has them; all of one range, in order. */
-  repair(damage: Damage, records: readonly Uint8Array[], done: (problem: DiskProblem | undefined) => void): void {
-    assert(records.length === damage.to - damage.from, "a range is repaired as a whole");
-    const segment = this.#segments.find(({ number }) => number === damage.segment);
-    const batch = new BatchBuilder();
-    for (const record of records) batch.append(record);
-    const { bodyBytes, count } = batch;
-    if (segment === undefined || blocksBytes(bodyBytes) > damage.bytes) {
-      done({ code: "failed", detail: "the records do not fit into the place of those that are damaged" });
-      return;
-    }
-    const { at, from: first } = damage;
-    const number = damage.batch + damage.batches - 1;
-    this.#visits++;
-    segment.file.write(
-      at,
-      batch.seal({ number, first, segment: segment.number, floor: 0, id: this.#id }),
-      (problem) => {
-        this.#visits--;
-        if (problem === undefined) {
-          segment.insert({ at, bodyBytes, number, first, count });
-          this.#damage = this.#damage.filter((each) => each !== damage);
-        }
-        done(problem);
-        this.#closeFiles();
-      },
-    );
   }
 
   /**
@@ -342,6 +318,7 @@ export class Log {
     this.#durableFloor = floor;
     this.#waitingBytes -= batch.bodyBytes;
     batch.clear();
+    this.#setStatus("ok", "");
     if (this.#idle.length < IDLE_BUILDERS_MAX) this.#idle.push(batch);
     this.#recycle();
     this.flush();
@@ -349,6 +326,16 @@ export class Log {
     if (!this.#wasHeldBack || !this.hasRoom) return;
     this.#wasHeldBack = false;
     this.#listener.room();
+  }
+
+  /**
+   * There was no room to write this batch, although its file has its length: the storage behind it is thin, or has a quota.
+   * Whatever is on disk of it is nothing until the same bytes are written there again.
+   */
+  #putBack(batch: BatchBuilder, detail: string): void {
+    this.#nextBatch--;
+    this.#full.unshift(batch);
+    this.#setStatus("full", detail);
   }
 
   /** Segments below the floor become spares. */
@@ -374,9 +361,7 @@ export class Log {
     const index = segment.batches.indexOf(placed);
     if (index < 0) return;
     segment.batches.splice(index, 1);
-    const { at, bodyBytes, number: batch, first: from, count } = placed;
-    const bytes = blocksBytes(bodyBytes);
-    const damage = { from, to: from + count, segment: segment.number, at, bytes, batch, batches: 1 };
+    const damage = { from: placed.first, to: placed.first + placed.count };
     this.#damage.push(damage);
     this.#listener.damaged(damage);
   }

@@ -14,23 +14,13 @@ export interface Range {
   readonly to: number;
 }
 
-export interface Damage extends Range {
-  /** Where the batches were, as far as that is known: for whoever repairs them in their place. */
-  readonly segment: number;
-  readonly at: number;
-  readonly bytes: number;
-  /** The number of the first damaged batch, and how many there were. */
-  readonly batch: number;
-  readonly batches: number;
-}
-
 export interface Recovered {
   /** Undefined when nothing was ever written. */
   readonly id: LogId | undefined;
   /** In use, by number. */
   readonly segments: Segment[];
   readonly spares: DiskFile[];
-  readonly damage: Damage[];
+  readonly damage: Range[];
   /** Records below this position are not needed. */
   readonly floor: number;
   readonly nextPosition: number;
@@ -64,7 +54,7 @@ export function recover(disk: Disk): Recovered {
   const isFirstKnown = damage.some(({ to }) => to === begins);
   // A whole file is gone.
   if (begins > floor && begins !== Number.POSITIVE_INFINITY && !isFirstKnown) {
-    damage.unshift({ from: floor, to: begins, segment: 0, at: 0, bytes: 0, batch: 0, batches: 0 });
+    damage.unshift({ from: floor, to: begins });
   }
   return {
     id: walk.id,
@@ -92,21 +82,14 @@ function numberOf(file: DiskFile): number {
   }
 }
 
-/** The rest of a segment behind its last batch. */
-function placeBehind({ number, end, file }: Segment): Pick<Damage, "segment" | "at" | "bytes"> {
-  return { segment: number, at: end, bytes: file.bytes - end };
-}
-
 /** Goes through the segments in order, and notes where a batch should be and is not. */
 class Walk {
   id: LogId | undefined;
   position = 0;
   batch = 0;
   floor = 0;
-  readonly damage: Damage[] = [];
+  readonly damage: Range[] = [];
   #begun = false;
-  /** Where the last batch was. */
-  #before: Segment | undefined;
 
   segment(segment: Segment): void {
     const { file, number } = segment;
@@ -117,15 +100,10 @@ class Walk {
       const from = segment.end;
       const found = scan.next(from, isWanted);
       if (found === undefined) return;
-      const isHere = found.at > from || this.#before === undefined;
-      const place = isHere
-        ? { segment: number, at: from, bytes: found.at - from }
-        : placeBehind(this.#before as Segment);
-      this.#expect(found.head, place);
+      this.#expect(found.head, found.at > from);
       const { bodyBytes, first, count } = found.head;
       segment.add({ at: found.at, bodyBytes, number: found.head.number, first, count });
       this.#pass(found.head);
-      this.#before = segment;
     }
   }
 
@@ -133,19 +111,11 @@ class Walk {
     return this.id === undefined || (this.id[0] === id[0] && this.id[1] === id[1]);
   }
 
-  #expect({ first, number }: BatchHead, place: Pick<Damage, "segment" | "at" | "bytes">): void {
-    if (this.#begun && number !== this.batch) {
-      this.damage.push({
-        from: this.position,
-        to: first,
-        batch: this.batch,
-        batches: number - this.batch,
-        ...place,
-      });
-    } else if (!this.#begun && place.bytes > 0) {
-      // The beginning of the oldest segment: what was there is known only to lie before this batch.
-      this.damage.push({ from: 0, to: first, batch: 0, batches: number, ...place });
-    }
+  /** `isBehindGap`: something lies before this batch in its segment that is none. */
+  #expect({ first, number }: BatchHead, isBehindGap: boolean): void {
+    if (this.#begun && number !== this.batch) this.damage.push({ from: this.position, to: first });
+    // The beginning of the oldest segment: what was there is known only to lie before this batch.
+    else if (!this.#begun && isBehindGap) this.damage.push({ from: 0, to: first });
   }
 
   #pass({ id, first, count, number, floor }: BatchHead): void {

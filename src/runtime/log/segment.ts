@@ -44,12 +44,6 @@ export class Segment {
     this.end = placed.at + blocksBytes(placed.bodyBytes);
   }
 
-  /** Puts a batch that was repaired among the others. */
-  insert(placed: Placed): void {
-    const index = this.batches.findIndex(({ at }) => at > placed.at);
-    this.batches.splice(index < 0 ? this.batches.length : index, 0, placed);
-  }
-
   /** The bytes of a batch, in memory of their own; undefined when they are not what was written. */
   read({ at, bodyBytes, number }: Placed): Uint8Array | undefined {
     const bytes = Buffer.allocUnsafeSlow(BATCH_HEADER_BYTES + bodyBytes);

@@ -5,7 +5,7 @@
  */
 import type { Disk, Timers } from "../ports.ts";
 import { Log, type LogOptions, type LogStatus } from "./log.ts";
-import type { Damage } from "./recovery.ts";
+import type { Range } from "./recovery.ts";
 
 /**
  * `slow`: a write takes longer than `SLOW_WRITE_MS`; `full`: there is no room, and writing goes on by itself once there is;
@@ -20,7 +20,7 @@ export interface StorageListener {
   room(): void;
   conditionChanged(condition: DiskCondition, detail: string): void;
   /** Records that were on disk are not intact any more. */
-  damaged(damage: Damage): void;
+  damaged(range: Range): void;
 }
 
 /** How the disk is. */
