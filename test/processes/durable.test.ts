@@ -2,6 +2,7 @@
  * Durable groups of real processes: what was safe, or flushed, is there after all of them were killed, once, and nothing is
  * acknowledged that is not.
  */
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -76,6 +77,11 @@ function isLive(each: MemberProcess, members: readonly string[]): boolean {
 /** What a process has written so far, to sockets and files, in bytes. */
 function written({ pid }: MemberProcess): number {
   return Number(/^wchar: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, "utf8"))?.[1]);
+}
+
+/** No file that the process writes to gets longer than this, or is written to behind it. */
+function limitFiles({ pid }: MemberProcess, bytes: number | "unlimited"): void {
+  execFileSync("prlimit", ["--pid", String(pid), `--fsize=${bytes}:`]);
 }
 
 async function killAll(processes: readonly MemberProcess[]): Promise<void> {
@@ -193,6 +199,38 @@ it("a member that comes back with a large state on its disk gets only what it la
   for (const each of two) {
     const { values } = await each.call<{ values: Map<string, string> }>("read", GROUP);
     expect(values.size).toBe(VALUES + 2);
+  }
+  trial.judge({ quiescent: true });
+});
+
+it("a disk without room behind a log that is there holds senders back, says so, and goes on when there is some", async () => {
+  const [ann, bob, cy] = (await begin(NAMES)) as [MemberProcess, MemberProcess, MemberProcess];
+  const large = "x".repeat(VALUE_BYTES);
+  const fill = (from: number, to: number): Promise<unknown> =>
+    Promise.all(
+      Array.from({ length: to - from }, (_, index) =>
+        ann.call("send", GROUP, "safeSend", "set", `key ${from + index}`, large),
+      ),
+    );
+  await fill(0, 80);
+  // As with a quota: writes behind so many bytes of a file fail, and nothing else does.
+  limitFiles(cy, 3_000_000);
+  const stuck = fill(80, 100);
+  const told = (code: string): Promise<true> =>
+    cy.until(code, () => (cy.events.some((event) => event.kind === "log" && event.code === code) ? true : undefined));
+  await told("disk-full");
+  const { values } = await bob.call<{ values: Map<string, string> }>("read", GROUP);
+  expect(values.size).toBe(80);
+  limitFiles(cy, "unlimited");
+  await stuck;
+  await told("disk-well-again");
+  await trial.settle([ann, bob, cy], GROUP);
+  await killAll([ann, bob, cy]);
+  const two = await begin(["bob", "cy"]);
+  await trial.settle(two, GROUP);
+  for (const each of two) {
+    const found = await each.call<{ values: Map<string, string> }>("read", GROUP);
+    expect(found.values.size).toBe(100);
   }
   trial.judge({ quiescent: true });
 });
