@@ -31,6 +31,7 @@ interface Options {
   readonly seconds: number;
   readonly secure?: boolean;
   readonly durable?: boolean;
+  readonly acceptors?: number;
   readonly rounds: number;
   readonly json?: boolean;
 }
@@ -80,7 +81,12 @@ function common(command: Command, ways: readonly Way[]): Command {
     .option("--secure", "the group is secure, over TLS 1.3; a clear one is measured with --against clear")
     .option(
       "--durable",
-      "the group is durable, on the disk of the temporary folder; --against disk: to plain logs there",
+      "the group is durable, on the disk of the working directory; --against disk: to plain logs there",
+    )
+    .option(
+      "--acceptors <count>",
+      "for so many disks a durable group waits (default: all)",
+      wholeNumber("--acceptors", 1, 64),
     )
     .option("--rounds <count>", "of which the median is taken", wholeNumber("--rounds", 1, 99), 3)
     .option("--json", "print one JSON object")
@@ -151,6 +157,7 @@ function workOf({
   seconds,
   secure,
   durable,
+  acceptors,
 }: Options): Work {
   return {
     flavour,
@@ -162,7 +169,8 @@ function workOf({
     seconds,
     oneInFlight: false,
     secure: secure === true,
-    durable: durable === true,
+    durable: durable === true || acceptors !== undefined,
+    ...(acceptors === undefined ? {} : { acceptors }),
   };
 }
 
@@ -185,11 +193,11 @@ async function median<F>(
 function title(
   output: Output,
   what: string,
-  { flavour, bytes, members, senders, perSecond, secure, durable }: Work,
+  { flavour, bytes, members, senders, perSecond, secure, durable, acceptors }: Work,
 ): void {
   const { bold, dim } = output.colours;
   const rate = perSecond > 0 ? `, ${figure(perSecond)} a second from each` : "";
-  const kind = `${secure === true ? ", secure" : ""}${durable === true ? ", durable" : ""}`;
+  const kind = `${secure === true ? ", secure" : ""}${durable === true ? `, durable on ${acceptors ?? "all"} disks` : ""}`;
   const said = `${flavour}, ${figure(bytes)} bytes, ${senders} of ${members} send${rate}${kind}`;
   output.line(`\n${bold(`coterie bench ${what}`)}  ${dim(said)}\n`);
 }

@@ -3,7 +3,7 @@
  */
 import { join } from "node:path";
 import { batched, borrowed } from "../../group/batch.ts";
-import { defineGroup } from "../../group/define.ts";
+import { type Durability, defineGroup } from "../../group/define.ts";
 import type { Group } from "../../group/group.ts";
 import type { Node } from "../../group/node.ts";
 import { ALL } from "../../group/reply.ts";
@@ -20,7 +20,7 @@ const BETWEEN_BURSTS_MS = 4;
 const MESSAGE_HEADER_BYTES = 8;
 const STAMP_BYTES = 8;
 
-function definitionFor(meter: Meter, isTimed: boolean, secure: boolean, durable: boolean) {
+function definitionFor(meter: Meter, isTimed: boolean, secure: boolean, durable: boolean | Durability) {
   const arrived = (stamp: number): void => {
     meter.delivered++;
     if (isTimed && stamp > 0) meter.arrived(machineMicroseconds() - stamp);
@@ -84,12 +84,13 @@ export class GroupMember {
   }
 
   static async join(task: Task, meter: Meter): Promise<GroupMember> {
-    const { directory, clusterKey, disk, rank, durable = false } = task;
+    const { directory, clusterKey, disk, rank, durable = false, acceptors } = task;
     const isSecure = clusterKey !== undefined;
     const secured = isSecure ? { secure: { clusterKey } } : {};
     const kept = durable && disk !== undefined ? { dataDir: join(disk, `node-${rank}`) } : {};
     const node = await start({ discovery: directory, log: () => {}, ...secured, ...kept });
-    const group = await node.join(definitionFor(meter, isTimed(task), isSecure, durable));
+    const durability = durable && acceptors !== undefined ? { acceptors } : durable;
+    const group = await node.join(definitionFor(meter, isTimed(task), isSecure, durability));
     for await (const { members } of group.views()) if (members.length >= task.members) break;
     return new GroupMember(task, meter, node, group);
   }

@@ -43,6 +43,8 @@ export interface Work {
   readonly secure?: boolean;
   /** The group is durable, and every node has a data directory. */
   readonly durable?: boolean;
+  /** For the disks of so many members a durable group waits; for all by default. */
+  readonly acceptors?: number;
 }
 
 export interface Task extends Work {

@@ -9,7 +9,16 @@ import type { Way, Work } from "../task.ts";
 export const BURST = 5;
 
 /** How a burst is sent; "send + flush": early, and then made certain. */
-export const SENDINGS = ["rawSend", "send", "causalSend", "orderedSend", "safeSend", "send + flush"] as const;
+export const SENDINGS = [
+  "rawSend",
+  "send",
+  "causalSend",
+  "orderedSend",
+  "safeSend",
+  "send + flush",
+  "safeSend, 3 disks",
+  "safeSend, all disks",
+] as const;
 export type Sending = (typeof SENDINGS)[number];
 
 export const COPIES = [2, 3, 5, "all"] as const;
@@ -32,10 +41,13 @@ export interface FlushTimes {
 /** From the first call to the last handler at the other members; with a flush, to its end at the sender. */
 export async function burst(sending: Sending, members: number, seconds: number): Promise<BurstTimes> {
   const flushes = sending === "send + flush";
-  const flavour: Way = flushes ? "send" : sending;
+  const isDurable = sending === "safeSend, 3 disks" || sending === "safeSend, all disks";
+  const flavour: Way = flushes ? "send" : isDurable ? "safeSend" : sending;
   const work = workOf(flavour, members, seconds);
   const { arrival, result } = await measure("group", {
     ...work,
+    ...(isDurable ? { durable: true } : {}),
+    ...(sending === "safeSend, 3 disks" ? { acceptors: 3 } : {}),
     burst: { count: BURST, flush: flushes ? "all" : "none" },
   });
   return { sending, members, times: flushes ? result : arrival };

@@ -44,7 +44,8 @@ ${escaped(leftOut)}</p>
 flush at the sender.</p>
 <p class="claim">Claimed for virtual synchrony: early sends take the time of one message, whatever the size of the group;
 ordered ones a message more; certain ones (<em>safeSend</em>, as Paxos) wait for everybody before they deliver, and grow with
-the group. <em>rawSend</em> promises nothing and travels as datagrams. Early sends followed by one flush are as certain as that, and cost less than a certain send of each update.</p>
+the group, unless only some of them, the acceptors, are waited for. Here a safe message is always in the memory of all members
+before it is delivered; it is their disks that a durable group need not all wait for. <em>rawSend</em> promises nothing and travels as datagrams. Early sends followed by one flush are as certain as that, and cost less than a certain send of each update.</p>
 ${burstChart(bursts)}
 ${table(bursts.map(({ sending, members, times }) => [`${sending}, ${members} members`, ...row(times)]))}
 

@@ -20,7 +20,16 @@ export interface Frame {
 const MARGIN = { left: 62, right: 14, top: 12, bottom: 44 };
 
 /** Colours that people with any colour vision can tell apart. */
-export const COLOURS = ["#0072b2", "#009e73", "#e69f00", "#d55e00", "#7b3294", "#56b4e9"] as const;
+export const COLOURS = [
+  "#0072b2",
+  "#009e73",
+  "#e69f00",
+  "#d55e00",
+  "#7b3294",
+  "#56b4e9",
+  "#a6761d",
+  "#444444",
+] as const;
 
 export class Plot {
   readonly #frame: Frame;
