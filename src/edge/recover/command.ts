@@ -9,7 +9,7 @@ import type { Command } from "commander";
 import { CLUSTER_KEY_VARIABLE, DATA_KEY_VARIABLE, dataKeysOf } from "../../group/credentials.ts";
 import { CoterieError } from "../../group/errors.ts";
 import { recordFrame } from "../../protocol/journal-records.ts";
-import { Directory } from "../../protocol/membership/directory.ts";
+import { Directory, keepersOf } from "../../protocol/membership/directory.ts";
 import { forced } from "../../protocol/membership/forced.ts";
 import { DataDirectory, DataDirectoryError } from "../../runtime/data-directory.ts";
 import { intact } from "../../runtime/log/intact.ts";
@@ -59,7 +59,7 @@ async function recoverFrom(path: string, { force = false, json = false, dataKey 
     const own = view.nodes.find(({ disk }) => disk === data.id)?.id ?? "";
     const groups = [...(Directory.restore(installed.snapshot)?.groups ?? [])].map((group) => ({
       name: group.name,
-      here: group.durable && group.keepers.some(({ disk }) => disk === data.id),
+      here: group.durable && keepersOf(group).some(({ disk }) => disk === data.id),
     }));
     const backup = force ? backUp(path) : undefined;
     if (force) {
