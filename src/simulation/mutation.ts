@@ -17,6 +17,7 @@ import type { LogPromise, tryLog } from "./log-trial.ts";
 import type { Mutant } from "./mutants.ts";
 import type { SimulationOptions, SimulationResult } from "./simulate.ts";
 import type { replay } from "./transcript.ts";
+import type { World } from "./world.ts";
 
 export type Simulate = (options: SimulationOptions) => SimulationResult;
 
@@ -64,6 +65,11 @@ export async function plant(mutant: Mutant): Promise<Simulate> {
 /** The package's `replay` of transcripts with this bug. */
 export async function plantInReplay(mutant: Mutant): Promise<typeof replay> {
   return (await loadCopy<{ replay: typeof replay }>("simulation/transcript.js", mutant, false)).replay;
+}
+
+/** The package's simulated worlds, with a bug or as they are. */
+export async function plantInWorld(mutant: Mutant | undefined): Promise<typeof World> {
+  return (await loadCopy<{ World: typeof World }>("simulation/world.js", mutant, false)).World;
 }
 
 /** The package's trials of the log with this bug. */
