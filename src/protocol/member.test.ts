@@ -458,6 +458,15 @@ describe("a joiner", () => {
     expect(host.seen()).toEqual(["load 2", "chunk 5"]);
   });
 
+  test("what no member sends takes none of the room for chunks that overtake the install", () => {
+    const host = new Host({ self: b, creates: false, admitted: 2 });
+    host.member.retarget(viewOf(2, [a, b]));
+    for (let number = 0; number < 1000; number++) host.member.receive(c, chunk(0, false, 3));
+    host.member.receive(a, chunk(0, false));
+    follow(host, stepOf(0, viewOf(2, [a, b]), [{ joiner: b, donor: a, since: 2, standing: undefined }]));
+    expect(host.seen()).toEqual(["load 2", "chunk 5"]);
+  });
+
   test("packets and rows that overtake the install are not lost, in their order", () => {
     const host = new Host({ self: b, creates: false, admitted: 2 });
     host.member.retarget(viewOf(2, [a, b]));
@@ -567,6 +576,18 @@ describe("leaving (C11)", () => {
     host.member.receive(b, { kind: "fetch", group: 1, epoch: 2, sender: 0, from: 0, to: 1 });
     host.member.receive(b, { kind: "install", group: 1, directoryIndex: 1, target: 3, from: 2 });
     expect(host.seen()).toContain("ended left");
+  });
+
+  test("nobody but a member tells it that the others have gone on", () => {
+    const host = pair();
+    host.member.leave();
+    host.turn();
+    host.turn();
+    host.member.retarget(viewOf(3, [b], [b]));
+    host.member.receive(c, { kind: "install", group: 1, directoryIndex: 1, target: 3, from: 2 });
+    expect(host.member.ended).toBe(false);
+    host.member.receive(b, { kind: "install", group: 1, directoryIndex: 1, target: 3, from: 2 });
+    expect(host.member.ended).toBe(true);
   });
 
   test("who holds the state stays until all others hold it", () => {

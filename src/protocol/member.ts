@@ -325,10 +325,15 @@ export class Member implements FlushHost, EntranceHost, DonationsHost {
     return isToCome && members.includes(from) && this.#early.length < EARLY_MAX;
   }
 
+  /** Whether this is a member of the view in place, or of the newest target. */
+  #isMember(id: NodeId): boolean {
+    return this.#target.members.includes(id) || this.#epoch?.view.members.includes(id) === true;
+  }
+
   receive(from: NodeId, message: Message): void {
     if (this.#ended) return;
     if (this.#return !== undefined) {
-      if (this.#deferred.length < EARLY_MAX) this.#deferred.push({ from, message });
+      if (this.#deferred.length < EARLY_MAX && this.#isMember(from)) this.#deferred.push({ from, message });
       return;
     }
     const epoch = this.#epoch;
@@ -354,8 +359,8 @@ export class Member implements FlushHost, EntranceHost, DonationsHost {
         }
         break;
       case "install":
-        if (this.#leaving !== "no" && !this.#target.members.includes(this.self)) this.end("left");
-        else this.#flush.receive(from, message);
+        if (this.#leaving === "no" || this.#target.members.includes(this.self)) this.#flush.receive(from, message);
+        else if (this.#isMember(from)) this.end("left");
         break;
       case "report":
       case "cut":
@@ -364,7 +369,8 @@ export class Member implements FlushHost, EntranceHost, DonationsHost {
         break;
       case "stateChunk":
       case "tailChunk":
-        this.#entrance.receive(from, message);
+        // Nobody else may fill the room for what has come early.
+        if (this.#isMember(from)) this.#entrance.receive(from, message);
         break;
       case "stateCredit":
         this.#donations.credit(from, message.view, message.index);
