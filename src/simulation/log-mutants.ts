@@ -25,14 +25,6 @@ export const logMutants: readonly Mutant<LogPromise>[] = [
     why: "The disk says that a write has failed, and its records are acknowledged.",
   },
   {
-    name: "full-write-skips-a-number",
-    violates: "true",
-    file: LOG,
-    find: "this.#nextBatch--;",
-    replace: "",
-    why: "A batch for which there was no room is written under another number, and the one before it counts as damaged.",
-  },
-  {
     name: "full-write-dropped",
     violates: "true",
     file: LOG,
