@@ -3,6 +3,7 @@ import { crc32 } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { Random } from "../base/random.ts";
 import { Log, type LogListener } from "../runtime/log/log.ts";
+import { recover } from "../runtime/log/recovery.ts";
 import { SimulatedDisk } from "./disk.ts";
 import { tryLog } from "./log-trial.ts";
 
@@ -168,6 +169,47 @@ describe("a log", () => {
     expect(log.durable).toBe(log.next);
     expect(bench.rooms).toBe(1);
     expect(contentOf(bench.open())).toHaveLength(log.next);
+  });
+
+  test("what finds no room in a file that is there is written again as it was, or is a torn end", () => {
+    for (let seed = 1; seed <= 30; seed++) {
+      const bench = new Bench(seed);
+      const acknowledged: number[] = [];
+      const log = bench.open({ persisted: (upTo) => acknowledged.push(upTo) });
+      bench.settle();
+      const append = (count: number): void => {
+        for (; count > 0; count--) log.append(new Uint8Array(9000).fill(log.next));
+        log.flush();
+        bench.settle();
+      };
+      append(1);
+      bench.disk.isThin = true;
+      // More than one batch waits behind what has found no room.
+      append(3);
+      append(9);
+      log.retry();
+      bench.settle();
+      expect(bench.statuses).toEqual(["full"]);
+      expect([log.durable, acknowledged.at(-1)]).toEqual([1, 1]);
+      // Whoever opens it now finds what was acknowledged, and what was written whole all the same.
+      const between = bench.open();
+      expect([1, 4]).toContain(between.next);
+      expect(between.damage).toEqual([]);
+      expect([...between.read(0)].map(([first]) => first)).toEqual([0, 1, 2, 3].slice(0, between.next));
+
+      bench.disk.isThin = false;
+      append(1);
+      expect(log.durable).toBe(1);
+      log.retry();
+      bench.settle();
+      expect(bench.statuses).toEqual(["full", "ok"]);
+      expect(log.durable).toBe(14);
+      const again = bench.open();
+      expect(again.damage).toEqual([]);
+      expect([...again.read(0)].map(([first]) => first)).toEqual(Array.from({ length: 14 }, (_, position) => position));
+      const numbers = recover(bench.disk).segments.flatMap(({ batches }) => batches.map(({ number }) => number));
+      expect(numbers).toEqual(numbers.map((_, index) => index));
+    }
   });
 
   test("a disk that fails ends it: nothing more is acknowledged", () => {
