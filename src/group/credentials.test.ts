@@ -261,6 +261,23 @@ describe("a secure group with a key of its own", () => {
       await expect(bob.joinAll([vault, tally], { keys })).rejects.toMatchObject({ code: "invalid-option" });
   });
 
+  it("refuses who knows only the key that was replaced, and says what to do", async () => {
+    const [ann, bob] = await cluster();
+    const first = await ann.join(vault, { key });
+    const next = newClusterKey();
+    await first.rekey(next);
+    const late = await bob.join(vault, { key }).catch((error: unknown) => error);
+    expect(late).toMatchObject({
+      code: "refused",
+      group: "vault",
+      retryable: false,
+      message: expect.stringContaining("`key` is missing, or not the one that the group has now"),
+      remedy: expect.stringContaining("`group.rekey` may have replaced it"),
+    });
+    const second = await bob.join(vault, { key: next });
+    expect(await second.safeSend.add(1)).toBe(1);
+  });
+
   it("does not lead who brings a key into a group without one", async () => {
     const [ann, bob] = await cluster();
     await ann.join(vault);

@@ -194,7 +194,8 @@ export const ERROR_CODES = {
   },
   refused: {
     meaning: "The node may not join the group. Why is known where it was refused.",
-    remedy: "Join with the group's `key`, and ask those who run the group whether the node may be a member.",
+    remedy:
+      "Join with the group's present `key` (`group.rekey` may have replaced it), and ask those who run the group whether the node may be a member.",
     retryable: false,
   },
   "foreign-cluster": {

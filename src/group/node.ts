@@ -337,8 +337,11 @@ function errorOf(why: JoinRefusal | JoinFailure, definitions: readonly CompiledD
     }
     case "already-member":
       return new CoterieError(code, `this node is in group ${group} already`, { group });
-    case "refused":
-      return new CoterieError(code, `this node may not join group ${group}`, { group });
+    case "refused": {
+      const isSecure = definitions.some(({ name, secure }) => name === group && secure);
+      const key = isSecure ? ": perhaps its `key` is missing, or not the one that the group has now" : "";
+      return new CoterieError(code, `this node may not join group ${group}${key}`, { group });
+    }
     case "group-lost":
       return new CoterieError(code, `group ${group} is lost`, { group });
     case "data-dir-needed":
