@@ -2,10 +2,11 @@
 import { describe, expect, test } from "vitest";
 import { Random } from "../../src/base/random.ts";
 import type { NodeId } from "../../src/protocol/view.ts";
+import type { NodeReport } from "../../src/runtime/driver.ts";
 import type { NetworkSink } from "../../src/runtime/ports.ts";
 import { check } from "../../src/simulation/axioms/index.ts";
 import type { Counter } from "../../src/simulation/counter.ts";
-import { World } from "../../src/simulation/world.ts";
+import { type Host, World } from "../../src/simulation/world.ts";
 import { SAFE, TOTAL } from "../../src/wire/packet.ts";
 import { recordOf } from "../protocol/kit.ts";
 import { type Known, lie, understandable } from "./liar.ts";
@@ -17,7 +18,8 @@ interface Besieged {
   readonly world: World;
   readonly counters: readonly Counter[];
   readonly known: Known;
-  readonly send: (frame: Uint8Array) => void;
+  /** To all, or to those that are named. */
+  readonly send: (frame: Uint8Array, to?: readonly NodeId[]) => void;
   /** The nodes that are linked with the liar. */
   readonly links: Set<NodeId>;
 }
@@ -56,8 +58,8 @@ function besieged(seed: number, secure: boolean): Besieged {
   for (const node of cluster.nodes) network.link(node);
   expect(world.runUntilTrue(() => links.size === NAMES.length, 5000)).toBe(true);
   const known = { self, cluster, group: first.membership.group, view: first.view };
-  const send = (frame: Uint8Array): void => {
-    for (const { id } of cluster.nodes) network.send(id, "control", frame);
+  const send = (frame: Uint8Array, to: readonly NodeId[] = cluster.nodes.map(({ id }) => id)): void => {
+    for (const id of to) network.send(id, "control", frame);
     network.flush();
   };
   return { world, counters, known, send, links };
@@ -79,6 +81,13 @@ function withstands({ world, counters, known, send }: Besieged, next: () => Uint
   expect(check(world.history)).toEqual([]);
 }
 
+/** What a node says that it has turned away. */
+function networkOf({ driver }: Host): NodeReport["network"] {
+  const counted = { garbage: 0, unproven: 0, crowdedOut: 0, tooSlow: 0, refused: 0, outdated: 0 };
+  const report: NodeReport = JSON.parse(driver?.report(counted) ?? "{}");
+  return report.network;
+}
+
 const seeds = Array.from({ length: 6 }, (_, index) => index + 1);
 
 describe.each([false, true])("a stranger that lies to a group (secure: %s)", (secure) => {
@@ -94,11 +103,24 @@ describe.each([false, true])("a stranger that lies to a group (secure: %s)", (se
     withstands(at, () => lie(at.known, random));
     expect(at.links).toEqual(new Set());
     for (const host of at.world.running) {
-      const report = JSON.parse(
-        host.driver?.report({ garbage: 0, unproven: 0, crowdedOut: 0, tooSlow: 0, refused: 0, outdated: 0 }) ?? "{}",
-      );
-      expect(report.network).toMatchObject({ cutOff: 1 });
-      expect(report.network.garbage).toBeGreaterThan(16);
+      const { cutOff, garbage } = networkOf(host);
+      expect(cutOff).toBe(1);
+      expect(garbage).toBeGreaterThan(16);
+    }
+  });
+
+  test.each(seeds)("sets no node against another with garbage that only the youngest hears (seed %i)", (seed) => {
+    const random = new Random(seed);
+    const at = besieged(seed, secure);
+    const youngest = at.known.cluster.nodes.at(-1)?.id ?? "";
+    withstands({ ...at, send: (frame) => at.send(frame, [youngest]) }, () => lie(at.known, random));
+    expect(at.links.has(youngest)).toBe(false);
+    expect(at.links.size).toBe(NAMES.length - 1);
+    // What the youngest passes on, forwards and answers is no garbage to the others, whatever it was told.
+    for (const host of at.world.running) {
+      const { cutOff, garbage } = networkOf(host);
+      if (host.id === youngest) expect(cutOff).toBe(1);
+      else expect([cutOff, garbage]).toEqual([0, 0]);
     }
   });
 });
