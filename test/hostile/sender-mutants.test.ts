@@ -1,7 +1,7 @@
 /**
  * Planted bugs in what asks who has said something. A group whose nodes all keep to the protocol never notices one of them; a
  * stranger that knows where everybody stands must do damage with each. Believed rows and installs do damage only together
- * with a crash at the right moment; that they are not believed is tested beside the code.
+ * with a crash at the right moment, and a state is asked twice who sends it; these checks are tested beside the code.
  */
 import type { Mutant } from "../../src/simulation/mutants.ts";
 import { plantInWorld } from "../../src/simulation/mutation.ts";
@@ -94,13 +94,6 @@ const MUTANTS: readonly Mutant[] = [
     "if (from === target.members[0])\n                    this.#cut(",
     "this.#cut(",
     "Members hold a cut that the leader has not issued.",
-  ),
-  mutant(
-    "state-of-anybody",
-    "protocol/membership/entrance.js",
-    "else if (from !== this.#donor) {",
-    'else if (from === "") {',
-    "A joiner begins with a state that a stranger has made up.",
   ),
 ];
 
