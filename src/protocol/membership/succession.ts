@@ -201,6 +201,8 @@ export class Succession implements AgreementHost {
 
   /** A node is in a view that goes on without this one. */
   peerInstalled(from: NodeId, number: number): void {
+    // Who comes in with that view has not been in one with this node, and need not tell it.
+    if (this.#view === undefined || !isNodeOf(this.#view, from)) return;
     this.#installedBy.set(from, number);
     this.#endIfTakenOver();
   }
