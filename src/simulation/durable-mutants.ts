@@ -41,6 +41,7 @@ const mutants: readonly Mutant[] = [
     find: "if (!isNodeOf(view, this.#self) && !decided.leavers.includes(this.#self)) {",
     replace:
       "if (decided.leavers.includes(this.#self)) { this.#goOn(decided); return; }\n        if (!isNodeOf(view, this.#self)) {",
+    simulation: { members: 5, faults: ["close", "crash", "partial", "herd", "slow"], faultsEveryMs: 250 },
     why: "A5: who leaves gives late nodes the directory as it was before the view that goes on without it.",
   },
   {
@@ -49,6 +50,7 @@ const mutants: readonly Mutant[] = [
     file: "protocol/process.js",
     find: "member.journal.end();",
     replace: "",
+    simulation: { members: 5 },
     why: "A membership that is over gives up what the next one needs of the log.",
   },
   {

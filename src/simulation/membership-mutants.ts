@@ -172,7 +172,7 @@ export const membershipMutants: readonly Mutant[] = [
   },
   {
     name: "older-holds-heeded",
-    violates: "assert",
+    violates: "D7",
     file: FLUSH,
     find: "this.#issued = { step, participants };\n        this.#holds.clear();",
     replace: "this.#issued = { step, participants };",

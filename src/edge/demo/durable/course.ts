@@ -144,7 +144,7 @@ export class DurableCourse {
   #remarkOn({ members, installedAt }: InstalledView, before: InstalledView | undefined): string {
     const joined = members.filter((id) => before?.members.includes(id) !== true).map(nodeName);
     if (joined.length === 0) return "a new view, at whose start all write checkpoints";
-    const who = joined.join(" and ");
+    const who = [joined.slice(0, -1).join(", "), ...joined.slice(-1)].filter((part) => part !== "").join(" and ");
     const isFirst = members.length === joined.length;
     if (this.restartedAt === undefined)
       return isFirst ? `${who} make${joined.length > 1 ? "" : "s"} the group` : `${who} joined`;
